@@ -1,0 +1,249 @@
+"""Actions: the only way a process touches the world, declared with their effect and how they may fail.
+
+Declaring runs nothing. Calling an action builds a `Call` command; only the gateway invokes `Action.invoke`.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Generic, Literal, TypeVar, cast, get_type_hints, overload
+
+from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
+from pydantic.errors import PydanticSchemaGenerationError
+
+from backstay.commands import Call
+from backstay.errors import ActionRefusedAtImport, InvalidInput
+from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, digest, seconds
+
+R = TypeVar("R")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retry:
+    """How often and how patiently a failing action is tried again."""
+
+    attempts: int = 3
+    first: Duration = "1s"
+    """Delay before the second attempt."""
+    factor: float = 2.0
+    longest: Duration = "5m"
+    jitter: float = 0.2
+    """Fraction of the delay that is drawn at random, so that many runs do not come back together."""
+    give_up_on: tuple[type[BaseException], ...] = ()
+    """Error types that another attempt cannot cure, besides `NotRetryable`."""
+    deadline: Duration | None = None
+    """Give up when this much time has passed since the first attempt."""
+
+    def delay(self, attempt: int, chance: float) -> float:
+        """Seconds to wait after failed attempt number `attempt`, with `chance` in [0, 1): exponential with jitter."""
+        grown = seconds(self.first) * self.factor ** min(attempt - 1, 64)
+        return min(grown, seconds(self.longest)) * (1 - self.jitter + 2 * self.jitter * chance)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Breaker:
+    """When an action's target counts as down: its calls are diverted to the manual backlog meanwhile."""
+
+    failures: int = 5
+    """Failed attempts in a row that open the breaker."""
+    cooldown: Duration = "30s"
+    """How long to divert before one queued call is tried as a canary."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rate:
+    """At most `calls` started per `per`."""
+
+    calls: int
+    per: Duration = "1s"
+
+
+@dataclass(frozen=True, kw_only=True, eq=False)
+class Action(Generic[R]):
+    """A declared action. Call it inside a workflow; to test its function alone, use `.fn`."""
+
+    fn: Callable[..., R | Awaitable[R]]
+    name: str
+    effect: Effect
+    retry: Retry = field(default_factory=Retry)
+    timeout: Duration = "60s"
+    """One attempt may take this long."""
+    on_failure: Literal["queue", "raise"] = "queue"
+    """What happens when attempts run out: park in the queue for a person, or raise `ActionFailed` in the workflow."""
+    queue: str = "manual-backlog"
+    approvers: str = "approvals"
+    """Queue whose members decide when the gateway holds a call of this action."""
+    compensate: Action[Any] | None = None
+    probe: Callable[..., Any] | None = None
+    """Asks the target whether an effect under a key happened: returns its result, or None if it did not."""
+    breaker: Breaker | None = None
+    concurrency: int | None = None
+    rate: Rate | None = None
+    sinks: frozenset[str] = frozenset()
+    """Parameters that decide who or what; values that untrusted text chose are held for a person."""
+    untrusted: bool = False
+    """The result carries text that outsiders wrote (documents, mails, pages)."""
+
+    def __call__(self, *args: Any, **named: Any) -> Call[R]:
+        return Call(action=self.name, args=bind(self.name, self.parameters, args, named), returns=self.hints["return"])
+
+    def __repr__(self) -> str:
+        return f"<action {self.name}>"
+
+    @cached_property
+    def hints(self) -> dict[str, Any]:
+        """Resolved annotations of the function, `return` included."""
+        hints = get_type_hints(self.fn, include_extras=True)
+        hints.setdefault("return", None)
+        return hints
+
+    @cached_property
+    def key_parameter(self) -> str | None:
+        """The parameter that takes the idempotency key: an action that has one honours it."""
+        return next((name for name, hint in self.hints.items() if hint is IdempotencyKey and name != "return"), None)
+
+    @cached_property
+    def parameters(self) -> tuple[str, ...]:
+        """Names a workflow may pass, in order; the idempotency key is the engine's and not among them."""
+        return tuple(name for name in inspect.signature(self.fn).parameters if name != self.key_parameter)
+
+    @cached_property
+    def is_async(self) -> bool:
+        return inspect.iscoroutinefunction(self.fn)
+
+    @cached_property
+    def arguments(self) -> type[BaseModel]:
+        """The closed schema of the arguments as a model."""
+        fields: dict[str, Any] = {}
+        for name, parameter in inspect.signature(self.fn).parameters.items():
+            if name == self.key_parameter:
+                continue
+            default = ... if parameter.default is inspect.Parameter.empty else parameter.default
+            fields[name] = (self.hints[name], default)
+        model = create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
+        return cast("type[BaseModel]", model)
+
+    @cached_property
+    def result(self) -> TypeAdapter[Any]:
+        return TypeAdapter(self.hints["return"])
+
+    @cached_property
+    def interface(self) -> dict[str, Json]:
+        """What a definition pins: name, effect, JSON Schema of the arguments and of the result."""
+        return {
+            "name": self.name,
+            "effect": self.effect,
+            "parameters": list(self.parameters),
+            "arguments": schema_of(self.arguments),
+            "result": schema_of(self.result),
+        }
+
+    @cached_property
+    def interface_digest(self) -> str:
+        return digest(self.interface)
+
+    @cached_property
+    def seals_arguments(self) -> bool:
+        return DATA_CLASS in str(self.interface["arguments"])
+
+    @cached_property
+    def seals_result(self) -> bool:
+        return DATA_CLASS in str(self.interface["result"])
+
+    def read_arguments(self, text: str) -> dict[str, Any]:
+        """Validate canonical JSON arguments; raises InvalidInput naming each field that does not fit."""
+        try:
+            return dict(self._validate(text, strict=True, extra="forbid").__dict__)
+        except ValidationError as error:
+            raise invalid(f"arguments of action {self.name!r}", error) from None
+
+    @cached_property
+    def _validate(self) -> Callable[..., BaseModel]:
+        return self.arguments.__pydantic_validator__.validate_json
+
+    def write_result(self, value: Any) -> Json:
+        """Validate a result and write it as JSON; raises InvalidInput naming each field that does not fit."""
+        try:
+            return self.result.dump_python(self.result.validate_python(value), mode="json")
+        except ValidationError as error:
+            raise invalid(f"result of action {self.name!r}", error) from None
+
+
+def schema_of(shape: type[BaseModel] | TypeAdapter[Any]) -> dict[str, Json]:
+    """JSON Schema of what a model or adapter reads, without the prose that may change freely."""
+    schema = shape.json_schema() if isinstance(shape, TypeAdapter) else shape.model_json_schema()
+    return cast("dict[str, Json]", _without_prose(schema, named=False))
+
+
+def _without_prose(node: Json, *, named: bool) -> Json:
+    if isinstance(node, dict):
+        return {
+            key: _without_prose(item, named=key in ("properties", "$defs"))
+            for key, item in node.items()
+            if named or key not in ("title", "description")
+        }
+    return [_without_prose(item, named=False) for item in node] if isinstance(node, list) else node
+
+
+def bind(name: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
+    """Give positional arguments their names; the closed schema checks everything else."""
+    if len(args) > len(parameters):
+        raise TypeError(f"{name}() takes {len(parameters)} argument(s), {len(args)} were given")
+    bound = dict(zip(parameters, args, strict=False))
+    for key, value in named.items():
+        if key in bound:
+            raise TypeError(f"{name}() was given {key!r} twice")
+        bound[key] = value
+    return bound
+
+
+def invalid(what: str, error: ValidationError) -> InvalidInput:
+    """Turn pydantic's errors into one message that names every field, without repeating the values."""
+    fields = {".".join(map(str, item["loc"])) or "(whole value)": item["msg"] for item in error.errors(include_url=False, include_input=False)}
+    listed = "; ".join(f"{field}: {message}" for field, message in fields.items())
+    return InvalidInput(f"{what} do not fit: {listed}" if what.startswith("arg") else f"{what} does not fit: {listed}", fields)
+
+
+@overload
+def action(fn: Callable[..., Awaitable[R]], /) -> Action[R]: ...
+@overload
+def action(*, effect: Effect, **options: Any) -> Callable[[Callable[..., Any]], Action[Any]]: ...
+def action(fn: Any = None, /, *, effect: Effect = "irreversible", **options: Any) -> Any:
+    """Declare an action: `@action(effect="read")`.
+
+    effect: "read", "write" or "irreversible" (the default: what nobody classified counts as the worst).
+    Further options are the fields of `Action`: retry, timeout, on_failure, queue, approvers, compensate, probe,
+    breaker, concurrency, rate, sinks, untrusted, name. Raises ActionRefusedAtImport when the signature has no
+    closed schema.
+    """
+    if fn is not None:
+        return _declare(fn, effect, {})
+    return lambda function: _declare(function, effect, options)
+
+
+def _declare(fn: Callable[..., Any], effect: Effect, options: dict[str, Any]) -> Action[Any]:
+    name = options.pop("name", fn.__name__)
+    if "sinks" in options:
+        options["sinks"] = frozenset(options["sinks"])
+    for parameter in inspect.signature(fn).parameters.values():
+        where = f"action {name!r}, parameter {parameter.name!r}"
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD, parameter.POSITIONAL_ONLY):
+            raise ActionRefusedAtImport(f"{where}: name every parameter; *args, **kwargs and '/' have no closed schema")
+        if parameter.annotation is parameter.empty:
+            raise ActionRefusedAtImport(f"{where}: annotate it, for example `{parameter.name}: str`")
+    declared: Action[Any] = Action(fn=fn, name=name, effect=effect, **options)
+    unknown = declared.sinks - set(declared.parameters)
+    if unknown:
+        raise ActionRefusedAtImport(f"action {name!r}: sinks names {sorted(unknown)}, which are no parameters of it")
+    return declared
+
+
+def check_action(declared: Action[Any]) -> None:
+    """Build the schemas now, so that a type without one is refused at start-up and not in the middle of a case."""
+    try:
+        _ = declared.interface
+    except (PydanticSchemaGenerationError, PydanticUserError, NameError, TypeError) as error:
+        raise ActionRefusedAtImport(f"action {declared.name!r}: its types have no JSON Schema: {error}") from error

@@ -1,0 +1,194 @@
+"""What a workflow may ask for: inert values that do nothing until the engine answers them.
+
+Awaiting a command yields it to whoever drives the workflow; the answer is sent back in. A command holds data only.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Generic, Literal, TypeVar, cast
+
+from backstay.types import Decision, Done, Duration, Json, Winner
+
+T = TypeVar("T")
+
+
+@dataclass(eq=False, repr=False)
+class Command(Generic[T]):
+    """Base of everything a workflow can await; `site` is the step id that the checker gave to the `await`."""
+
+    site: str = field(default="", init=False)
+
+    def __await__(self) -> Generator[Any, Any, T]:
+        return cast("T", (yield self))
+
+    def __repr__(self) -> str:
+        return f"<{type(self).__name__}>"
+
+
+@dataclass(eq=False, repr=False)
+class Call(Command[T]):
+    """Run an action through the gateway."""
+
+    action: str
+    args: Mapping[str, Any]
+    """Python values by parameter name; the engine writes them as JSON when the command is awaited."""
+    returns: Any = None
+    """Annotation of the result: how the answer is read back. None leaves JSON as it is."""
+
+
+@dataclass(eq=False, repr=False)
+class Start(Command[T]):
+    """Run another workflow as a child; detached, its run id is the answer and nobody waits for it."""
+
+    workflow: str
+    args: Mapping[str, Any]
+    returns: Any = None
+    detached: bool = False
+    key: str | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Approval(Command[Decision]):
+    """Ask a queue's members for a decision; with `action`, the decision is bound to exactly that call."""
+
+    queue: str
+    show: Any = None
+    evidence: Any = None
+    action: Call[Any] | None = None
+    within: Duration | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Task(Command[T]):
+    """Ask a person to do something and report back, in a form made of a model."""
+
+    queue: str
+    show: Any = None
+    form: Any = Done
+    title: str = ""
+    within: Duration | None = None
+
+
+@dataclass(eq=False, repr=False)
+class WaitFor(Command[T]):
+    """Wait for an event from outside; one that came early is kept for it."""
+
+    name: str
+    type: Any = None
+    within: Duration | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Sleep(Command[None]):
+    """Wait until a moment, or for a time."""
+
+    duration: Duration | None = None
+    until: datetime | None = None
+
+
+@dataclass(eq=False, repr=False)
+class Draw(Command[T]):
+    """Take a value from outside the program: the clock, chance, an id, a setting. The journal remembers it."""
+
+    kind: Literal["now", "random", "new_id", "setting"]
+    name: str = ""
+
+
+@dataclass(eq=False, repr=False)
+class Note(Command[None]):
+    """Write a remark into the case log."""
+
+    text: str
+    data: Any = None
+
+
+@dataclass(eq=False, repr=False)
+class Gather(Command[list[Any]]):
+    """Do all of these; answers with their results in the order they were given. The first failure cancels the rest."""
+
+    children: tuple[Command[Any], ...]
+
+
+@dataclass(eq=False, repr=False)
+class Race(Command[Winner]):
+    """Do all of these; the first to finish wins and the rest are cancelled."""
+
+    children: tuple[Command[Any], ...]
+
+
+# --- what a workflow writes ---------------------------------------------------------------------------
+
+
+def approval(
+    queue: str,
+    *,
+    show: Any = None,
+    evidence: Any = None,
+    action: Command[Any] | None = None,
+    within: Duration | None = None,
+) -> Approval:
+    """Ask for a decision; after `within` it counts as rejected with the verdict `expired`, never as approved."""
+    return Approval(queue=queue, show=show, evidence=evidence, action=cast("Call[Any] | None", action), within=within)
+
+
+def task(
+    queue: str, *, show: Any = None, form: type[T] = Done, title: str = "", within: Duration | None = None
+) -> Task[T]:
+    """Hand a piece of work to a queue and wait for the filled-in `form`; `within` is its due time."""
+    return Task(queue=queue, show=show, form=form, title=title, within=within)
+
+
+def wait_for(name: str, *, type: type[T] | None = None, within: Duration | None = None) -> WaitFor[T]:  # noqa: A002
+    """Wait for a signal; raises `TimedOut` when it does not come within the time given."""
+    return WaitFor(name=name, type=type, within=within)
+
+
+def sleep(duration: Duration | None = None, *, until: datetime | None = None) -> Sleep:
+    """Wait durably: a timer is a row, not a thread."""
+    return Sleep(duration=duration, until=until)
+
+
+def start(workflow: Any, *args: Any, detached: bool = False, key: str | None = None, **named: Any) -> Start[Any]:
+    """Start a child run; awaited it answers with the child's result, detached with the child's run id."""
+    command = workflow(*args, **named)
+    return Start(
+        workflow=command.workflow, args=command.args, returns=command.returns, detached=detached, key=key
+    )
+
+
+def now() -> Draw[datetime]:
+    """The store's clock, in UTC."""
+    return Draw(kind="now")
+
+
+def random() -> Draw[float]:
+    """A number in [0, 1)."""
+    return Draw(kind="random")
+
+
+def new_id() -> Draw[str]:
+    """A fresh identifier, 26 characters, ordered by time."""
+    return Draw(kind="new_id")
+
+
+def setting(name: str) -> Draw[Json]:
+    """A setting of the application, as it was when the run asked; None when it has none of that name."""
+    return Draw(kind="setting", name=name)
+
+
+def note(text: str, data: Any = None) -> Note:
+    """Write a remark into the case log."""
+    return Note(text=text, data=data)
+
+
+def gather(*commands: Command[Any]) -> Gather:
+    """Do all of these at once."""
+    return Gather(children=commands)
+
+
+def race(*commands: Command[Any]) -> Race:
+    """Do all of these at once and go on with the first that finishes."""
+    return Race(children=commands)

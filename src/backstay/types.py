@@ -1,0 +1,174 @@
+"""The small vocabulary that every room shares: JSON, canonical form, durations, tags and decisions."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Annotated, Any, Literal, TypeAlias
+
+from pydantic import BaseModel, ConfigDict
+
+Json: TypeAlias = Any
+"""A value that `json` can write: None, bool, int, float, str, list of Json, dict of str to Json."""
+
+Effect: TypeAlias = Literal["read", "write", "irreversible"]
+"""read: changes nothing. write: can be undone, or repeated under a key. irreversible: cannot be taken back."""
+
+Duration: TypeAlias = str | int | float | timedelta
+"""A timedelta, a number of seconds, or text such as "90s", "15m", "48h", "30d", "1h30m"."""
+
+
+DATA_CLASS = "x-data-class"
+"""The JSON Schema keyword that carries a field's data class."""
+
+
+class IdempotencyKey(str):
+    """Parameter type of an action that honours keys: the engine fills it, the same for every retry of one effect."""
+
+    __slots__ = ()
+
+    @classmethod
+    def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
+        return handler(str)
+
+
+@dataclass(frozen=True)
+class Tag:
+    """The data class of a field: what `Sensitive["pii"]` leaves in an annotation's metadata."""
+
+    name: str
+
+    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+        """Leave the tag in the JSON Schema, which is where the sealing walk reads it."""
+        return {**handler(core_schema), DATA_CLASS: self.name}
+
+
+class Sensitive:
+    """Mark a field whose value is sealed before anything is written: `iban: Sensitive["pii"]` is a sealed `str`.
+
+    `Sensitive["pii", Decimal]` seals another type. The journal holds a pseudonym; the value lies encrypted beside it.
+    """
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        name, kind = item if isinstance(item, tuple) else (item, str)
+        return Annotated[kind, Tag(name)]
+
+
+class Decision(BaseModel):
+    """What a person decided on an approval."""
+
+    model_config = ConfigDict(frozen=True)
+
+    approved: bool
+    verdict: Literal["approved", "rejected", "expired"]
+    by: str
+    """The person; empty when it expired."""
+    reason: str = ""
+    at: datetime
+
+
+class Done(BaseModel):
+    """What a person reported on a task that has no form of its own."""
+
+    model_config = ConfigDict(frozen=True)
+
+    by: str
+    comment: str = ""
+    at: datetime
+
+
+class Winner(BaseModel):
+    """Which command of a `race` finished first, and what it returned."""
+
+    model_config = ConfigDict(frozen=True)
+
+    index: int
+    value: Any = None
+
+
+# --- canonical JSON (RFC 8785) -----------------------------------------------------------------------
+
+
+def canonical(value: Json) -> str:
+    """Write JSON in the canonical form of RFC 8785: sorted keys, no spaces, shortest numbers."""
+    if not _has_float(value):
+        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        if text.isascii():
+            return text
+    return _canonical_slow(value)
+
+
+def _has_float(value: Json) -> bool:
+    if isinstance(value, dict):
+        return any(_has_float(item) for item in value.values())
+    if isinstance(value, list | tuple):
+        return any(_has_float(item) for item in value)
+    return isinstance(value, float)
+
+
+def _canonical_slow(value: Json) -> str:
+    if isinstance(value, dict):
+        keys = sorted(value, key=lambda key: key.encode("utf-16-be", "surrogatepass"))
+        pairs = (f"{json.dumps(key, ensure_ascii=False)}:{_canonical_slow(value[key])}" for key in keys)
+        return "{" + ",".join(pairs) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ",".join(_canonical_slow(item) for item in value) + "]"
+    if isinstance(value, float):
+        return _ecmascript_number(value)
+    return json.dumps(value, ensure_ascii=False)
+
+
+def _ecmascript_number(value: float) -> str:
+    """ECMA-262 Number::toString, which RFC 8785 section 3.2.2.3 prescribes."""
+    if value != value or value in (float("inf"), float("-inf")):  # noqa: PLR0124
+        raise ValueError("JSON has no NaN or infinity")
+    if value == 0:
+        return "0"
+    sign = "-" if value < 0 else ""
+    mantissa, _, exponent = repr(abs(value)).partition("e")
+    whole, _, fraction = mantissa.partition(".")
+    fraction = "" if fraction == "0" else fraction
+    digits = (whole + fraction).lstrip("0")
+    point = len(whole) + int(exponent or 0) if whole != "0" else int(exponent or 0) - (len(fraction) - len(digits))
+    digits = digits.rstrip("0") or "0"
+    count = len(digits)
+    if count <= point <= 21:
+        return sign + digits + "0" * (point - count)
+    if 0 < point <= 21:
+        return sign + digits[:point] + "." + digits[point:]
+    if -6 < point <= 0:
+        return sign + "0." + "0" * -point + digits
+    power = f"e{point - 1:+d}"
+    return sign + digits[0] + ("." + digits[1:] if count > 1 else "") + power
+
+
+def digest(value: Json) -> str:
+    """SHA-256 over the canonical form, as 64 hexadecimal characters."""
+    return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+# --- time --------------------------------------------------------------------------------------------
+
+_DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d|w)")
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}
+
+
+def seconds(duration: Duration) -> float:
+    """Read a duration as seconds; raises ValueError naming the text that is not one."""
+    if isinstance(duration, timedelta):
+        return duration.total_seconds()
+    if isinstance(duration, int | float):
+        return float(duration)
+    text = duration.replace(" ", "")
+    if not text or _DURATION.sub("", text):
+        raise ValueError(f"{duration!r} is not a duration; write for example '90s', '15m', '48h', '30d' or '1h30m'")
+    return sum(float(part["number"]) * _UNITS[part["unit"]] for part in _DURATION.finditer(text))
+
+
+def iso(moment: datetime) -> str:
+    """Write a moment as RFC 3339 in UTC with microseconds."""
+    return moment.astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")

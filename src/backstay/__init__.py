@@ -1,0 +1,106 @@
+"""Backstay: durable business processes that are mostly rules and partly judgment.
+
+Names are loaded when first used, so that `import backstay` costs next to nothing.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from backstay.actions import Action, Breaker, Rate, Retry, action
+    from backstay.commands import (
+        approval,
+        gather,
+        new_id,
+        note,
+        now,
+        race,
+        random,
+        setting,
+        sleep,
+        start,
+        task,
+        wait_for,
+    )
+    from backstay.engine.application import App, Queue
+    from backstay.engine.client import Client
+    from backstay.engine.gateway import Alert
+    from backstay.errors import (
+        ActionDenied,
+        ActionFailed,
+        BackstayError,
+        ChildFailed,
+        NotRetryable,
+        OutcomeUnknown,
+        ProcessError,
+        TimedOut,
+    )
+    from backstay.governance.budgets import Limits
+    from backstay.governance.policy import Rule
+    from backstay.language import DecisionTable, Workflow, rule, workflow
+    from backstay.types import Decision, Done, IdempotencyKey, Sensitive, Winner
+
+_HOMES = {
+    "Action": "actions",
+    "ActionDenied": "errors",
+    "ActionFailed": "errors",
+    "Alert": "engine.gateway",
+    "App": "engine.application",
+    "BackstayError": "errors",
+    "Breaker": "actions",
+    "ChildFailed": "errors",
+    "Client": "engine.client",
+    "Decision": "types",
+    "DecisionTable": "language",
+    "Done": "types",
+    "IdempotencyKey": "types",
+    "Limits": "governance.budgets",
+    "NotRetryable": "errors",
+    "OutcomeUnknown": "errors",
+    "ProcessError": "errors",
+    "Queue": "engine.application",
+    "Rate": "actions",
+    "Retry": "actions",
+    "Rule": "governance.policy",
+    "Sensitive": "types",
+    "TimedOut": "errors",
+    "Winner": "types",
+    "Workflow": "language",
+    "action": "actions",
+    "approval": "commands",
+    "gather": "commands",
+    "new_id": "commands",
+    "note": "commands",
+    "now": "commands",
+    "race": "commands",
+    "random": "commands",
+    "rule": "language",
+    "setting": "commands",
+    "sleep": "commands",
+    "start": "commands",
+    "task": "commands",
+    "wait_for": "commands",
+    "workflow": "language",
+}
+"""Every public name and the room it lives in."""
+
+__all__ = [  # noqa: PLE0604 - built from the table above, which a test freezes
+    *sorted(_HOMES),
+]
+
+__version__ = "0.1.0"
+
+
+def __getattr__(name: str) -> Any:
+    home = _HOMES.get(name)
+    if home is None:
+        raise AttributeError(f"module 'backstay' has no attribute {name!r}")
+    value = getattr(import_module(f"backstay.{home}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return __all__

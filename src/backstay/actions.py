@@ -202,9 +202,14 @@ def bind(name: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: M
 
 def invalid(what: str, error: ValidationError) -> InvalidInput:
     """Turn pydantic's errors into one message that names every field, without repeating the values."""
-    fields = {".".join(map(str, item["loc"])) or "(whole value)": item["msg"] for item in error.errors(include_url=False, include_input=False)}
+    fields = {
+        ".".join(map(str, item["loc"])) or "(whole value)": item["msg"]
+        for item in error.errors(include_url=False, include_input=False)
+    }
     listed = "; ".join(f"{field}: {message}" for field, message in fields.items())
-    return InvalidInput(f"{what} do not fit: {listed}" if what.startswith("arg") else f"{what} does not fit: {listed}", fields)
+    return InvalidInput(
+        f"{what} do not fit: {listed}" if what.startswith("arg") else f"{what} does not fit: {listed}", fields
+    )
 
 
 @overload

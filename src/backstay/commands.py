@@ -141,7 +141,7 @@ def task(
     return Task(queue=queue, show=show, form=form, title=title, within=within)
 
 
-def wait_for(name: str, *, type: type[T] | None = None, within: Duration | None = None) -> WaitFor[T]:  # noqa: A002
+def wait_for(name: str, *, type: type[T] | None = None, within: Duration | None = None) -> WaitFor[T]:
     """Wait for a signal; raises `TimedOut` when it does not come within the time given."""
     return WaitFor(name=name, type=type, within=within)
 
@@ -154,9 +154,7 @@ def sleep(duration: Duration | None = None, *, until: datetime | None = None) ->
 def start(workflow: Any, *args: Any, detached: bool = False, key: str | None = None, **named: Any) -> Start[Any]:
     """Start a child run; awaited it answers with the child's result, detached with the child's run id."""
     command = workflow(*args, **named)
-    return Start(
-        workflow=command.workflow, args=command.args, returns=command.returns, detached=detached, key=key
-    )
+    return Start(workflow=command.workflow, args=command.args, returns=command.returns, detached=detached, key=key)
 
 
 def now() -> Draw[datetime]:

@@ -152,7 +152,7 @@ class ActionFailed(ProcessError):
 
     code = "ACTION_FAILED"
 
-    def __init__(self, action: str, type: str, message: str, attempts: int) -> None:  # noqa: A002
+    def __init__(self, action: str, type: str, message: str, attempts: int) -> None:
         self.action, self.type, self.message, self.attempts = action, type, message, attempts
         super().__init__(f"action {action!r} failed after {attempts} attempt(s): {type}: {message}")
 

@@ -42,7 +42,9 @@ class Tag:
 
     name: str
 
-    def __get_pydantic_json_schema__(self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]) -> dict[str, Any]:
+    def __get_pydantic_json_schema__(
+        self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]
+    ) -> dict[str, Any]:
         """Leave the tag in the JSON Schema, which is where the sealing walk reads it."""
         return {**handler(core_schema), DATA_CLASS: self.name}
 

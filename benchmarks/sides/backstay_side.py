@@ -1,0 +1,255 @@
+"""Backstay: its embedded store with default settings, every step through the whole gateway.
+
+`speed` measures throughput, latencies in units of a synced append, replay and the gate; `parked` what 100,000 waiting
+runs cost and how they wake up; `growth` whether cost stays linear. `restarted` is the second half of `parked`, in the
+process that it starts.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import statistics
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from backstay import App
+from benchmarks.sides.backstay_workflows import change, look, moments, parked, read_steps, write_steps
+from benchmarks.sides.measures import Appender, gaps, percentile, report, resident_mb
+
+AT_ONCE = 200
+"""Runs in flight when many are started."""
+REPEATS = 3
+
+
+def application() -> App:
+    return App(workflows=[read_steps, write_steps, parked], actions=[look, change])
+
+
+# --- speed --------------------------------------------------------------------------------------------
+
+
+async def speed(options: argparse.Namespace) -> dict[str, float]:
+    async with application().open(options.scratch / "home") as client:
+        await finish(client, read_steps, 3)
+        measured = {
+            "steps_per_second": await together(client, read_steps, options),
+            "write_steps_per_second": await together(client, write_steps, options),
+        }
+        measured |= await one_by_one(client, options)
+    return measured
+
+
+async def finish(client: Any, process: Any, steps: int) -> str:
+    """Start a run and hold its result; returns the run's id."""
+    run = await client.start(process, steps)
+    result = await client.wait(run)
+    if result != steps:
+        raise RuntimeError(f"a run of {steps} steps answered {result!r}")
+    return run
+
+
+async def together(client: Any, process: Any, options: argparse.Namespace) -> float:
+    """All runs at once, a few times into one store: the median of steps per second."""
+    rates: list[float] = []
+    for _ in range(REPEATS):
+        before = time.perf_counter()
+        await asyncio.gather(*(finish(client, process, options.steps) for _ in range(options.runs)))
+        rates.append(options.runs * options.steps / (time.perf_counter() - before))
+    return statistics.median(rates)
+
+
+async def one_by_one(client: Any, options: argparse.Namespace) -> dict[str, float]:
+    """Latencies, in turn with synced appends to a plain file on the same disk."""
+    appender = Appender(options.scratch / "append.db")
+    steps_ms: list[float] = []
+    runs_ms: list[float] = []
+    for _ in range(10):
+        appender.append(10)
+        moments.clear()
+        await finish(client, read_steps, options.sequential)
+        steps_ms += gaps(moments)
+    for _ in range(options.short):
+        appender.append(3)
+        before = time.perf_counter()
+        await finish(client, read_steps, 3)
+        runs_ms.append((time.perf_counter() - before) * 1000)
+    step_ms, run_ms = statistics.median(steps_ms), statistics.median(runs_ms)
+    return {
+        "append_ms": appender.p50,
+        "step_ms": step_ms,
+        "run_ms": run_ms,
+        "step_appends": step_ms / appender.p50,
+        "run_appends": run_ms / appender.p50,
+    }
+
+
+# --- parked -------------------------------------------------------------------------------------------
+
+
+async def park(options: argparse.Namespace) -> dict[str, float]:
+    """Park many runs, look at this process, then hand the file to a new one and look at that."""
+    home = options.scratch / "home"
+    async with application().open(home) as client:
+        await decide_and_wait(client, await client.start(parked, 0))
+        memory, workers = resident_mb(), count_workers()
+        before = time.perf_counter()
+        await in_parallel(AT_ONCE, range(options.runs), lambda number: client.start(parked, number))
+        await until(lambda: waiting(client, options.runs))
+        taken = time.perf_counter() - before
+        here, added = resident_mb(), count_workers() - workers
+    there = restart(home, options)
+    return there | {
+        "resident_mb": max(here, there["restarted_mb"]),
+        "parked_kb_each": (here - memory) * 1000 / options.runs,
+        "workers_added": max(added, there["restarted_workers"] - workers),
+        "parking_s": taken,
+    }
+
+
+def count_workers() -> int:
+    """Threads and coroutines of this process."""
+    return threading.active_count() + len(asyncio.all_tasks())
+
+
+def restart(home: Path, options: argparse.Namespace) -> dict[str, float]:
+    """Start a new process on the store; it says when it is ready, and then what it measured."""
+    command = [sys.executable, "-m", "benchmarks.sides.backstay_side", "restarted", "--scratch", str(home.parent)]
+    command += ["--runs", str(options.runs), "--decisions", str(options.decisions), "--burst", str(options.burst)]
+    before = time.perf_counter()
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        ready = process.stdout.readline()
+        taken = time.perf_counter() - before
+        printed = process.stdout.read()
+    if process.returncode or "ready" not in ready:
+        raise RuntimeError(f"the restarted process ended with exit code {process.returncode}")
+    return {"start_up_s": taken, **json.loads(printed.strip().splitlines()[-1])}
+
+
+async def restarted(options: argparse.Namespace) -> dict[str, float]:
+    async with application().open(options.scratch / "home") as client:
+        waits = await client.inbox("deciders", limit=options.decisions + options.burst)
+        print("ready", flush=True)
+        measured = {"restarted_mb": resident_mb(), "restarted_workers": count_workers()}
+        runs = [wait.run for wait in waits]
+        one_ms = [await decide_and_wait(client, run) for run in runs[: options.decisions]]
+        before = time.perf_counter()
+        await asyncio.gather(*(decide_and_wait(client, run) for run in runs[options.decisions :]))
+        return measured | {
+            "decision_p50_ms": percentile(one_ms, 50),
+            "decision_p99_ms": percentile(one_ms, 99),
+            "burst_s": time.perf_counter() - before,
+            "decided_mb": resident_mb(),
+        }
+
+
+async def decide_and_wait(client: Any, run: str) -> float:
+    """Approve the one thing that a run waits for; milliseconds until the run is finished."""
+    before = time.perf_counter()
+    await client.decide(f"{run}/1", approved=True, by="decider")
+    if await client.wait(run) is not True:
+        raise RuntimeError(f"run {run} did not end with its approval")
+    return (time.perf_counter() - before) * 1000
+
+
+async def waiting(client: Any, runs: int) -> bool:
+    queues = await client.queues()
+    return sum(queue.items for queue in queues if queue.queue == "deciders") == runs
+
+
+async def until(condition: Callable[[], Awaitable[bool]], seconds: float = 300.0) -> None:
+    limit = time.monotonic() + seconds
+    while not await condition():
+        if time.monotonic() > limit:
+            raise RuntimeError(f"still not so after {seconds:g} s")
+        await asyncio.sleep(0.02)
+
+
+async def in_parallel(width: int, items: Iterable[Any], once: Callable[[Any], Awaitable[Any]]) -> None:
+    """Do `once` for each item, at most `width` at a time."""
+    left = iter(items)
+
+    async def work() -> None:
+        for item in left:
+            await once(item)
+
+    await asyncio.gather(*(work() for _ in range(width)))
+
+
+# --- growth -------------------------------------------------------------------------------------------
+
+
+async def growth(options: argparse.Namespace) -> dict[str, float]:
+    """Cost per run over ever more runs, cost per step over ever longer runs; each size in a store of its own."""
+    by_size = {size: await cost_of_runs(options.scratch, size) for size in options.sizes}
+    by_length = {length: await cost_of_steps(options.scratch, length, max(options.lengths)) for length in options.lengths}
+    return {
+        "run_cost_ratio": max(by_size.values()) / min(by_size.values()),
+        "step_cost_ratio": max(by_length.values()) / min(by_length.values()),
+        **{f"us_per_run_of_{size}": cost * 1e6 for size, cost in by_size.items()},
+        **{f"us_per_step_of_{length}": cost * 1e6 for length, cost in by_length.items()},
+    }
+
+
+async def cost_of_runs(scratch: Path, size: int) -> float:
+    """Seconds per run of three steps, 200 at a time. Small sizes three times, so that they do not lie by chance."""
+    costs: list[float] = []
+    for repeat in range(REPEATS if size <= 10_000 else 1):
+        async with application().open(scratch / f"runs-{size}-{repeat}") as client:
+            await finish(client, read_steps, 3)
+            before = time.perf_counter()
+            await in_parallel(min(AT_ONCE, size), range(size), lambda _, on=client: finish(on, read_steps, 3))
+            costs.append((time.perf_counter() - before) / size)
+    return statistics.median(costs)
+
+
+async def cost_of_steps(scratch: Path, length: int, longest: int) -> float:
+    """Seconds per step of runs of `length` steps, one after the other, in all as many steps as the longest run has."""
+    async with application().open(scratch / f"steps-{length}") as client:
+        await finish(client, read_steps, 3)
+        before = time.perf_counter()
+        for _ in range(longest // length):
+            await finish(client, read_steps, length)
+        return (time.perf_counter() - before) / (longest // length * length)
+
+
+# --- replay and the gate, without a disk ------------------------------------------------------------------
+
+
+# (wired in when the engine stands)
+
+
+def numbers(text: str) -> list[int]:
+    return [int(part) for part in text.split(",")]
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser()
+    kinds = {"speed": speed, "parked": park, "restarted": restarted, "growth": growth}
+    parser.add_argument("kind", choices=kinds)
+    parser.add_argument("--scratch", type=Path, required=True)
+    parser.add_argument("--runs", type=int)
+    parser.add_argument("--steps", type=int, default=20)
+    parser.add_argument("--sequential", type=int, default=30, help="steps of each run that goes alone")
+    parser.add_argument("--short", type=int, default=100, help="how many three-step runs, one after the other")
+    parser.add_argument("--calls", type=int, default=2_000, help="calls through the gate without a commit")
+    parser.add_argument("--decisions", type=int, default=500)
+    parser.add_argument("--burst", type=int, default=10_000)
+    parser.add_argument("--sizes", type=numbers, default=[1_000, 10_000, 100_000])
+    parser.add_argument("--lengths", type=numbers, default=[10, 100, 10_000])
+    options = parser.parse_args()
+    options.runs = options.runs or (100_000 if options.kind in ("parked", "restarted") else 200)
+    measured = asyncio.run(kinds[options.kind](options))
+    report(**measured, versions={})
+
+
+if __name__ == "__main__":
+    main()

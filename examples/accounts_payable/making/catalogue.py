@@ -1,0 +1,263 @@
+"""The vendors and the cases: one row per readable invoice, with the story that it is to tell.
+
+Amounts, dates and goods are drawn from a generator seeded by the file's name, so that adding a row changes no other.
+"""
+
+from __future__ import annotations
+
+import random
+from dataclasses import dataclass, field, replace
+from datetime import date, timedelta
+from decimal import ROUND_HALF_UP, Decimal
+from typing import Literal
+
+from examples.accounts_payable.making.words import GOODS
+
+BUYER = ("Nordkai Trading GmbH", "Speicherstraße 12", "20457 Hamburg", "Germany")
+BUYER_VAT = "DE811907980"
+CENT = Decimal("0.01")
+
+Story = Literal[
+    "clean",  # order, receipt and invoice agree
+    "within-tolerance",  # a unit price one percent above the order
+    "partial",  # the order is larger; what was received is invoiced
+    "large",  # agrees, above the approval threshold
+    "price",  # unit prices twelve percent above the order
+    "short",  # less received than invoiced
+    "no-order",  # no order number printed
+    "wrong-order",  # an order number that does not exist
+    "other-order",  # an order number of another vendor
+    "sundries",  # a line that no order line and no cost centre explains
+    "freight",  # a line that is not on the order, but that the cost-centre mapping knows
+    "unknown-vendor",  # a vendor that is not in the master data
+    "new-bank",  # a known vendor with bank details that are not in the master data
+    "blocked",  # a vendor that purchasing has blocked
+    "paid-before",  # a number that the books hold from last year
+    "sent-twice",  # the same number as another file, made again
+    "unclear",  # no label for the total and sums that do not add up
+    "credit",  # a credit note
+    "api-down",  # the ERP refuses to post it, for as long as one tries
+    "api-flaky",  # the ERP fails twice, then posts
+    "api-half",  # the ERP posts and then loses its answer
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Seller:
+    """A vendor as it prints itself, and as the master data know it (`id` is empty for strangers)."""
+
+    id: str
+    name: str
+    street: str
+    town: str
+    country: str
+    vat: str
+    iban: str
+    language: str
+    currency: str
+    numbers: str
+    dates: str
+    tax: Decimal
+    layout: str
+    pattern: str
+    """How its invoice numbers look: `#` is a digit, `Y` the year in two digits."""
+    colour: str = "#1f3a5f"
+    aliases: tuple[str, ...] = ()
+    cost_centre: str = "4000"
+    status: Literal["active", "blocked"] = "active"
+    labels: dict[str, str] = field(default_factory=dict)
+    goods: str = ""
+    """What it sells, where that is not the usual of its language."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    code: str
+    description: str
+    quantity: Decimal
+    price: Decimal
+    amount: Decimal
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """One invoice: everything that is printed on it, and the story behind it."""
+
+    file: str
+    seller: Seller
+    story: Story
+    number: str
+    issued: date
+    order: str
+    items: tuple[Item, ...]
+    net: Decimal
+    tax: Decimal
+    total: Decimal
+    layout: str
+    script: bool = False
+    """Whether the file carries JavaScript."""
+
+    @property
+    def decimals(self) -> int:
+        return 0 if self.seller.currency == "JPY" else 2
+
+
+def iban(country: str, account: str) -> str:
+    """Make an IBAN with right check digits (ISO 13616, mod 97)."""
+    digits = "".join(str(int(sign, 36)) for sign in f"{account}{country}00")
+    return f"{country}{98 - int(digits) % 97:02d}{account}"
+
+
+def _seller(id: str, name: str, street: str, town: str, country: str, vat: str, account: str, **rest: object) -> Seller:
+    bank = iban(country, account) if account[:1] != "!" else account[1:]
+    return Seller(id=id, name=name, street=street, town=town, country=country, vat=vat, iban=bank, **rest)  # type: ignore[arg-type]
+
+
+D = Decimal
+SELLERS: dict[str, Seller] = {
+    "brandt": _seller("V-1001", "Brandt & Söhne Maschinenbau GmbH", "Industriestraße 48", "70565 Stuttgart", "DE",
+        "DE136695976", "370400440532013000", language="de", currency="EUR", numbers="point-comma", dates="dots",
+        tax=D("0.19"), layout="window", pattern="RE-20Y-####", aliases=("Brandt und Soehne",), cost_centre="4100"),
+    "hawthorne": _seller("V-1002", "Hawthorne Office Supplies Ltd", "27 Tanner Street", "London SE1 3LD", "GB",
+        "GB980780684", "NWBK60161331926819", language="en", currency="GBP", numbers="comma-point", dates="long",
+        tax=D("0.20"), layout="left", pattern="HOS-######", colour="#7a1f2b", cost_centre="4200"),
+    "lumiere": _seller("V-1003", "Papeterie Lumière SARL", "14 rue des Archives", "75004 Paris", "FR",
+        "FR40303265045", "20041010050500013M02606", language="fr", currency="EUR", numbers="space-comma",
+        dates="slashes", tax=D("0.20"), layout="band", pattern="FA20Y/####", colour="#0b6e4f", cost_centre="4200"),
+    "iberica": _seller("V-1004", "Suministros Ibérica S.L.", "Calle de Alcalá 115", "28009 Madrid", "ES",
+        "ESB58378431", "21000418450200051332", language="es", currency="EUR", numbers="point-comma", dates="slashes",
+        tax=D("0.21"), layout="grid", pattern="F-Y-#####", colour="#8a4b08", cost_centre="4300"),
+    "colombo": _seller("V-1005", "Ferramenta Colombo S.r.l.", "Via Torino 61", "20123 Milano", "IT",
+        "IT00743110157", "X0542811101000000123456", language="it", currency="EUR", numbers="point-comma",
+        dates="slashes", tax=D("0.22"), layout="band", pattern="###/20Y", colour="#5b2a86", cost_centre="4100"),
+    "vandermeer": _seller("V-1006", "Van der Meer Logistiek B.V.", "Waalhaven Oostzijde 5", "3087 BM Rotterdam", "NL",
+        "NL004495445B01", "ABNA0417164300", language="nl", currency="EUR", numbers="point-comma", dates="hyphens",
+        tax=D("0.21"), layout="modern", pattern="Y######", colour="#c2410c", cost_centre="4500"),
+    "alpenblick": _seller("V-1007", "Alpenblick Präzision AG", "Bahnhofstrasse 9", "6300 Zug", "CH",
+        "CHE-116.281.710", "00762011623852957", language="de", currency="CHF", numbers="tick-point", dates="long",
+        tax=D("0.081"), layout="left", pattern="AP#####", colour="#9f1239", cost_centre="4100"),
+    "cascade": _seller("V-1008", "Cascade Data Services Inc.", "410 Pike Street, Suite 900", "Seattle, WA 98101", "US",
+        "", "!", language="en", currency="USD", numbers="comma-point", dates="us", tax=D(0), layout="modern",
+        pattern="INV-####-Y", goods="data", colour="#0e7490", cost_centre="4600",
+        labels={"number": "Invoice #", "net": "Sub-total", "total": "Amount due", "po": "Purchase order"}),
+    "kansai": _seller("V-1009", "Kansai Seimitsu K.K.", "2-4-9 Umeda, Kita-ku", "Osaka 530-0001", "JP",
+        "T8010401050387", "!", language="en", currency="JPY", numbers="comma-point", dates="iso", tax=D("0.10"),
+        layout="grid", pattern="KS-Y##-###", goods="precision", cost_centre="4100",
+        labels={"tax": "Consumption tax", "total": "Grand total", "po": "Your order no."}),
+    "norrland": _seller("V-1010", "Norrland Verktyg AB", "Storgatan 31", "903 26 Umeå", "SE", "SE556703748501",
+        "50000000058398257466", language="sv", currency="SEK", numbers="space-comma", dates="iso", tax=D("0.25"),
+        layout="plain", pattern="######", cost_centre="4100"),
+    "wisla": _seller("V-1011", "Wisła Opakowania Sp. z o.o.", "ul. Dolna 7", "30-527 Kraków",
+        "PL", "PL6762484560", "109010140000071219812874", language="en", currency="PLN", numbers="space-comma",
+        dates="dots", tax=D("0.23"), layout="strip", pattern="FV/##/20Y", goods="packaging", cost_centre="4300",
+        labels={"total": "Total to pay", "net": "Net total", "po": "Order no."}),
+    "romand": _seller("V-1012", "Atelier Romand SA", "Rue du Rhône 42", "1204 Genève", "CH", "CHE-107.787.577",
+        "04835012345678009", language="fr", currency="CHF", numbers="tick-point", dates="dots", tax=D("0.081"),
+        layout="strip", pattern="AR-####", colour="#334155", cost_centre="4200"),
+    "meridian": _seller("V-1013", "Meridian Facilities plc", "1 Harbour Exchange", "Dublin D02 X285", "IE",
+        "IE6388047V", "AIBK93115212345678", language="en", currency="EUR", numbers="comma-point", dates="slashes",
+        tax=D("0.23"), layout="plain", pattern="MF#######", goods="facilities", cost_centre="4700", labels={"total": "Invoice total"}),
+    "tyrol": _seller("V-1014", "Tiroler Hebetechnik GmbH", "Innrain 22", "6020 Innsbruck", "AT", "ATU33864707",
+        "2050302101023600", language="de", currency="EUR", numbers="point-comma", dates="dots", tax=D("0.20"),
+        layout="window", pattern="TH##-####", cost_centre="4100", status="blocked"),
+    "quayside": _seller("", "Quayside Catering Ltd", "8 Albert Dock", "Liverpool L3 4AA", "GB", "GB123456782",
+        "BARC20000055779911", language="en", currency="GBP", numbers="comma-point", dates="long", tax=D("0.20"),
+        layout="strip", pattern="QC-####", goods="catering"),
+    "blitz": _seller("", "Blitz Gebäudereinigung GmbH", "Am Wehrhahn 90", "40211 Düsseldorf", "DE", "DE287654321",
+        "300209000106531065", language="de", currency="EUR", numbers="point-comma", dates="dots", tax=D("0.19"),
+        layout="left", pattern="20Y####", goods="cleaning"),
+}
+
+_ROWS: tuple[tuple[str, str, int, Story], ...] = (
+    # file stem, seller, number of lines, story
+    ("brandt-januar", "brandt", 4, "clean"), ("brandt-sammelrechnung", "brandt", 58, "clean"),
+    ("brandt-preis", "brandt", 3, "price"), ("brandt-anlage", "brandt", 5, "large"),
+    ("hawthorne-0311", "hawthorne", 5, "clean"), ("hawthorne-0324", "hawthorne", 3, "no-order"),
+    ("hawthorne-archive", "hawthorne", 46, "clean"), ("hawthorne-javascript", "hawthorne", 3, "clean"),
+    ("lumiere-mars", "lumiere", 6, "clean"), ("lumiere-avril", "lumiere", 3, "within-tolerance"),
+    ("lumiere-sans-commande", "lumiere", 2, "no-order"), ("lumiere-divers", "lumiere", 4, "sundries"),
+    ("iberica-febrero", "iberica", 4, "clean"), ("iberica-parcial", "iberica", 3, "short"),
+    ("iberica-pedido-ajeno", "iberica", 3, "other-order"), ("iberica-rectificativa", "iberica", 2, "credit"),
+    ("colombo-marzo", "colombo", 5, "clean"), ("colombo-iban-nuovo", "colombo", 3, "new-bank"),
+    ("colombo-officina", "colombo", 4, "partial"), ("vandermeer-week-9", "vandermeer", 4, "clean"),
+    ("vandermeer-week-10", "vandermeer", 3, "freight"), ("vandermeer-week-10-opnieuw", "vandermeer", 3, "sent-twice"),
+    ("vandermeer-groot", "vandermeer", 6, "large"), ("alpenblick-spindel", "alpenblick", 3, "large"),
+    ("alpenblick-ersatzteile", "alpenblick", 4, "clean"), ("alpenblick-rest", "alpenblick", 2, "short"),
+    ("cascade-support", "cascade", 3, "clean"), ("cascade-licences", "cascade", 4, "large"),
+    ("cascade-po-unknown", "cascade", 2, "wrong-order"), ("kansai-bearings", "kansai", 4, "clean"),
+    ("kansai-gauges", "kansai", 3, "within-tolerance"), ("norrland-verktyg", "norrland", 5, "clean"),
+    ("norrland-forra-aret", "norrland", 3, "paid-before"), ("wisla-cartons", "wisla", 4, "clean"),
+    ("wisla-half-answer", "wisla", 3, "api-half"), ("romand-reliures", "romand", 4, "clean"),
+    ("romand-divers", "romand", 3, "sundries"), ("meridian-cleaning", "meridian", 3, "api-down"),
+    ("meridian-repairs", "meridian", 4, "api-flaky"), ("meridian-unclear", "meridian", 3, "unclear"),
+    ("tyrol-kran", "tyrol", 3, "blocked"), ("quayside-lunch", "quayside", 3, "unknown-vendor"),
+    ("blitz-reinigung", "blitz", 2, "unknown-vendor"), ("norrland-lang", "norrland", 37, "clean"),
+)  # fmt: skip
+
+_EXTRA = {"sundries": {"fr": "Divers et frais selon accord"}, "freight": {"nl": "Brandstoftoeslag"}}
+"""Lines that no order foresaw; the second is a word that the cost-centre mapping knows."""
+
+
+def number_like(pattern: str, year: int, dice: random.Random) -> str:
+    """Draw an invoice number of this look."""
+    text = pattern.replace("Y", f"{year % 100:02d}")
+    return "".join(str(dice.randint(1, 9)) if sign == "#" else sign for sign in text)
+
+
+def items_of(seller: Seller, count: int, dice: random.Random, *, large: bool = False) -> tuple[Item, ...]:
+    """Draw lines: goods of the seller's language, quantities and prices of its currency's size."""
+    scale = {"JPY": D(160), "SEK": D(11), "PLN": D(4)}.get(seller.currency, D(1)) * (18 if large else 1)
+    step = D(1) if seller.currency == "JPY" else CENT
+    goods = GOODS[seller.goods or seller.language]
+    items: list[Item] = []
+    for position in range(count):
+        price = (D(dice.randint(240, 9900 if count < 12 else 2900)) * CENT * scale).quantize(step, ROUND_HALF_UP)
+        quantity = D(dice.randint(2, 24 if count < 12 else 9))
+        again = f" ({position // len(goods) + 1})" if position >= len(goods) else ""
+        start = dice.randint(0, 9) if not items else 0
+        name = goods[(position + start) % len(goods)] if count > 9 else dice.choice(
+            [good for good in goods if good not in {item.description for item in items}]
+        )
+        if count > 9:
+            name = goods[position % len(goods)] + again
+        code = f"{seller.name[0].upper()}{dice.randint(1000, 9999)}"
+        items.append(Item(code=code, description=name, quantity=quantity, price=price, amount=quantity * price))
+    return tuple(items)
+
+
+def draw_case(file: str, seller: Seller, count: int, story: Story, *, order_number: int, layout: str = "") -> Case:
+    """Make a whole invoice from its row, the same for the same file name."""
+    dice = random.Random(f"{file}/{story}")
+    issued = date(2026, 1, 7) + timedelta(days=dice.randint(0, 110))
+    items = items_of(seller, count, dice, large=story == "large")
+    extra = _EXTRA.get(story, {}).get(seller.language)
+    if extra:
+        price = D(dice.randint(3000, 9000)) * CENT
+        items += (Item(code="", description=extra, quantity=D(1), price=price, amount=price),)
+    if story == "credit":
+        items = tuple(replace(item, price=-item.price, amount=-item.amount) for item in items)
+    net = sum((item.amount for item in items), D(0))
+    step = D(1) if seller.currency == "JPY" else CENT
+    tax = (net * seller.tax).quantize(step, ROUND_HALF_UP)
+    order = "" if story == "no-order" else f"PO-{45000 + order_number:06d}"
+    return Case(
+        file=f"{file}.pdf", seller=seller, story=story, number=number_like(seller.pattern, issued.year, dice),
+        issued=issued, order=order, items=items, net=net, tax=tax, total=net + tax, layout=layout or seller.layout,
+        script="javascript" in file,
+    )  # fmt: skip
+
+
+def cases() -> list[Case]:
+    """All readable invoices, in the order of their files' names."""
+    made = {
+        row[0]: draw_case(row[0], SELLERS[row[1]], row[2], row[3], order_number=17 * position + 3)
+        for position, row in enumerate(_ROWS)
+    }
+    first, again = made["vandermeer-week-10"], made["vandermeer-week-10-opnieuw"]
+    again = replace(first, file=again.file, story=again.story, layout="grid")
+    made["vandermeer-week-10-opnieuw"] = again
+    other = made["brandt-januar"].order
+    made["iberica-pedido-ajeno"] = replace(made["iberica-pedido-ajeno"], order=other)
+    stranger = replace(SELLERS["colombo"], iban=iban("IT", "K0300203280000400162854"))
+    made["colombo-iban-nuovo"] = replace(made["colombo-iban-nuovo"], seller=stranger)
+    return [made[stem] for stem in sorted(made)]

@@ -1,0 +1,62 @@
+"""Holds invoice lines against order lines and receipts. Pure; what counts as too much is decided by the process's rules."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from decimal import Decimal
+from difflib import SequenceMatcher
+
+from examples.accounts_payable.figures import key, plain
+from examples.accounts_payable.models import Invoice, Line, LineMatch, Match, Order, OrderLine
+
+ALIKE = 0.88
+"""How similar two descriptions must be to mean the same goods."""
+
+
+def match_lines(invoice: Invoice, order: Order, cost_centres: Mapping[str, str]) -> Match:
+    """The three-way match: each invoice line with its order line, if one and only one fits."""
+    open_lines = list(order.lines)
+    matches: list[LineMatch] = []
+    for line in invoice.lines:
+        fitting = _fitting(line, open_lines)
+        if len(fitting) == 1:
+            matches.append(_against(line, fitting[0]))
+            open_lines.remove(fitting[0])
+        else:
+            matches.append(
+                LineMatch(
+                    description=line.description, amount=line.amount, quantity=line.quantity or Decimal(1),
+                    cost_centre=_mapped(line.description, cost_centres),
+                )
+            )  # fmt: skip
+    net = invoice.net if invoice.net is not None else Decimal(0)
+    return Match(lines=matches, net_off=net - sum((line.amount for line in invoice.lines), Decimal(0)))
+
+
+def _fitting(line: Line, open_lines: Sequence[OrderLine]) -> list[OrderLine]:
+    """Order lines that this line may mean: by item code, else by the same words, else by words much alike."""
+    by_item = [other for other in open_lines if line.item and key(other.item) == key(line.item)]
+    if by_item:
+        return by_item
+    by_words = [other for other in open_lines if key(other.description) == key(line.description)]
+    if by_words:
+        return by_words
+    words = plain(line.description)
+    return [other for other in open_lines if SequenceMatcher(None, words, plain(other.description)).ratio() >= ALIKE]
+
+
+def _against(line: Line, other: OrderLine) -> LineMatch:
+    quantity = line.quantity if line.quantity is not None else Decimal(1)
+    price = line.price if line.price is not None else line.amount / (quantity or Decimal(1))
+    off = (price - other.price) / other.price if other.price else Decimal(0)
+    return LineMatch(
+        description=line.description, amount=line.amount, quantity=quantity, order_line=other.line,
+        cost_centre=other.cost_centre, price_off=round(off, 4),
+        over_received=max(quantity - (other.received - other.invoiced), Decimal(0)),
+    )  # fmt: skip
+
+
+def _mapped(description: str, cost_centres: Mapping[str, str]) -> str:
+    """The cost centre that the mapping's words agree on; empty when there is none, or more than one."""
+    named = {centre for word, centre in cost_centres.items() if word in plain(description)}
+    return named.pop() if len(named) == 1 else ""

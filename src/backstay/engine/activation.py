@@ -1,0 +1,330 @@
+"""An activation: one run, loaded and advanced until everything it asks for waits on the outside.
+
+All appends to a run go through its activation, which numbers and chains them in order; an event is applied to the
+machine only after its commit. When the store cannot commit, the activation is dead and the run is loaded anew.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any, Final
+
+from backstay import events as ev
+from backstay.commands import Call
+from backstay.engine.replay import Machine, Open
+from backstay.errors import JournalCorrupted, JournalMismatch, StoreUnavailable
+from backstay.events import Event
+from backstay.governance.labels import Labels
+from backstay.store.journal import Head, Write, genesis, link
+from backstay.store.views import Run, Status, Wait, read_events
+
+if TYPE_CHECKING:
+    from backstay.engine.runner import Runner
+
+EXTERNAL: Final = frozenset({"waiting", "queued", "unknown", "held"})
+"""States of an open command about which the engine itself can do nothing now."""
+
+
+class Activation:
+    """One run in memory. `machine` is None until it is loaded; a parked run needs only its row to take an event."""
+
+    def __init__(self, runner: Runner, row: Run, waits: Sequence[Wait] = ()) -> None:
+        self.runner, self.row = runner, row
+        self.head: Head = (row.seq, row.head)
+        self.machine: Machine = None  # type: ignore[assignment] - set by load(), which advance() calls first
+        self.labels = Labels()
+        self.waits: dict[str, Wait] = {wait.command: wait for wait in waits}
+        """Rows that stand in the store for this run."""
+        self.dead = False
+        self.inflight = 0
+        self.loaded = False
+        self._unapplied: deque[tuple[int, Event]] = deque()
+        self._tasks: dict[str, asyncio.Task[None]] = {}
+        self._watches_labels = False
+        self._writing: set[asyncio.Task[Any] | None] = set()
+        self._wake: asyncio.Future[None] | None = None
+        self._advancing: asyncio.Task[Any] | None = None
+        self._inline: str | None = None
+        self._abandoned = False
+
+    @property
+    def busy(self) -> bool:
+        return self.inflight > 0 or bool(self._tasks) or bool(self._unapplied)
+
+    # --- loading ---
+
+    def load(self) -> None:
+        """Read the journal, prove its chain, and replay it."""
+        stored = read_events(self.runner.reader, self.row.id)
+        head = genesis(self.row.id)
+        for item in stored:
+            if item.seq != head[0] + 1 or link(head[1], self.row.id, item.seq, item.kind, item.body) != item.hash:
+                raise JournalCorrupted(
+                    f"event {item.seq} ({item.kind}) of run {self.row.id} does not match its hash chain; "
+                    "`backstay audit verify` shows what was changed"
+                )
+            head = (item.seq, item.hash)
+        self.head = head
+        started = stored[0].event if stored else None
+        if not isinstance(started, ev.RunStarted):
+            raise JournalCorrupted(f"the journal of run {self.row.id} does not begin with run_started")
+        secrets: dict[str, str] = {}
+        self._make_machine(self.runner.payloads.restore(started, secrets), secrets)
+        for item in stored[1:]:
+            self._apply(item.seq, item.event)
+        self.loaded = True
+
+    def begin(self, started: ev.RunStarted) -> None:
+        """Load a run that has just been created, without reading it back."""
+        secrets: dict[str, str] = {}
+        self._make_machine(self.runner.payloads.restore(started, secrets), secrets)
+        self.loaded = True
+
+    def _make_machine(self, started: ev.RunStarted, secrets: dict[str, str]) -> None:
+        program = self.runner.program(started.version)
+        self.machine = Machine(self.row.id, program, started, secrets)
+        self._watches_labels = self.runner.watches_labels(program)
+        if self._watches_labels:
+            self.labels.observe(started.input, untrusted=False)
+
+    # --- recording ---
+
+    async def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> None:
+        """Commit one event, with the wait it opens, and apply it; a wait of its command that stood before is over."""
+        write = write or Write()
+        self.stage(write, event)
+        command = getattr(event, "command", None)
+        if wait is not None:
+            self.put_wait(write, wait)
+        elif command is not None:
+            self.clear_wait(write, command)
+        await self.commit(write)
+
+    def stage(self, write: Write, event: Event) -> None:
+        """Number and chain an event; from here on its write must be committed."""
+        if self.dead:
+            raise StoreUnavailable("the store failed a moment ago; this run is loaded anew")
+        self.head = write.append(self.row.id, self.head, event)
+        self._unapplied.append((self.head[0], event))
+
+    def put_wait(self, write: Write, wait: Wait) -> None:
+        self.waits[wait.command] = wait
+        write.put("waits", (wait.run, wait.command), wait.row())
+
+    def clear_wait(self, write: Write, command: str) -> None:
+        if self.waits.pop(command, None) is not None:
+            write.put("waits", (self.row.id, command), None)
+
+    def set_status(self, write: Write, status: Status, summary: str | None = None) -> None:
+        """Bring the run's row up to date with the chain."""
+        self.row = replace(
+            self.row, status=status, updated_at=self.runner.clock.stamp(), seq=self.head[0], head=self.head[1],
+            summary=summary,
+        )  # fmt: skip
+        write.put("runs", self.row.id, self.row.row())
+
+    async def commit(self, write: Write) -> None:
+        """Wait until the write is synced, then apply what has become true, in order."""
+        upto, task = self.head[0], asyncio.current_task()
+        self.inflight += 1
+        self._writing.add(task)
+        try:
+            await self.runner.journal.submit(write)
+        except BaseException:
+            # A cancelled waiter knows nothing of the commit, and a failed commit leaves a gap: load anew either way.
+            self.dead = True
+            self.runner.reload_system()
+            raise
+        finally:
+            self.inflight -= 1
+            self._writing.discard(task)
+        self._apply_upto(upto)
+        self.runner.committed(write)
+
+    def _apply_upto(self, seq: int) -> None:
+        while self._unapplied and self._unapplied[0][0] <= seq:
+            number, event = self._unapplied.popleft()
+            if self.loaded:
+                self._apply(number, event)
+
+    def _apply(self, seq: int, event: Event) -> None:
+        machine = self.machine
+        if getattr(event, "refs", None):
+            event = self.runner.payloads.restore(event, machine.secrets)
+        machine.apply(event, seq)
+        if self._watches_labels and isinstance(event, ev.CallReturned | ev.SignalReceived | ev.TaskCompleted):
+            self._observe(event)
+
+    def _observe(self, event: ev.CallReturned | ev.SignalReceived | ev.TaskCompleted) -> None:
+        if isinstance(event, ev.CallReturned):
+            action = self.runner.gateway.actions.get(event.action)
+            self.labels.observe(event.result, untrusted=action is None or action.untrusted)
+        elif isinstance(event, ev.SignalReceived):
+            self.labels.observe(event.payload, untrusted=True)
+        else:
+            self.labels.observe(event.value, untrusted=False)
+
+    # --- advancing ---
+
+    async def advance(self) -> None:
+        """Make open commands happen until all of them wait on the outside or the run is over."""
+        if not self.loaded:
+            self.load()
+        self._advancing = asyncio.current_task()
+        try:
+            while not self.row.ended:
+                await self._open_new()
+                calls = self._calls_to_make()
+                if self.machine.outcome is not None and not self._tasks and not calls:
+                    await self._finish()
+                elif len(calls) == 1 and not self._tasks and len(self.machine.open) == 1:
+                    await self._make_inline(calls[0])  # the common case needs no task of its own
+                elif calls or self._tasks:
+                    await self._run_calls(calls)
+                elif await self._park():
+                    return
+        finally:
+            await self._cancel_tasks()
+
+    async def _open_new(self) -> None:
+        """Write the opening events of everything new that is not a call, in one commit, until nothing is new."""
+        while self.machine.outcome is None:
+            fresh = [
+                leaf for leaf in self.machine.open.values()
+                if leaf.state == "new" and not leaf.refused and not isinstance(leaf.command, Call)
+            ]  # fmt: skip
+            if not fresh:
+                return
+            write = Write()
+            for leaf in fresh:
+                self.runner.opener.open(self, leaf, write)
+            new = {leaf.id for leaf in fresh}
+            others_wait = all(leaf.state in EXTERNAL for leaf in self.machine.unsettled if leaf.id not in new)
+            if others_wait and not self._tasks and new <= self.waits.keys():
+                self.set_status(write, "waiting")  # parked by the same commit that asks the outside
+            await self.commit(write)
+
+    async def _make_inline(self, leaf: Open) -> None:
+        self._inline = leaf.id
+        try:
+            await self.runner.gateway.perform(self, leaf)
+        except asyncio.CancelledError:
+            if not self._abandoned or self._advancing is None:
+                raise
+            self._abandoned = False
+            self._advancing.uncancel()
+        finally:
+            self._inline = None
+
+    def poke(self) -> None:
+        """Something arrived from outside: look again, and drop a call in flight that nobody waits for any more."""
+        if self._wake is not None and not self._wake.done():
+            self._wake.set_result(None)
+        if self._inline is not None and self.machine.find(self._inline) is None and not self.inflight:
+            self._abandoned = True
+            if self._advancing is not None:
+                self._advancing.cancel()
+
+    def _calls_to_make(self) -> list[Open]:
+        moment = None
+        found: list[Open] = []
+        for leaf in self.machine.unsettled:
+            if leaf.id in self._tasks or not isinstance(leaf.command, Call) or leaf.refused:
+                continue
+            if leaf.state == "new":
+                found.append(leaf)
+            elif leaf.state == "retrying":
+                moment = moment or self.runner.clock.stamp()
+                if (leaf.retry_at or "") <= moment:
+                    found.append(leaf)
+        return found
+
+    async def _run_calls(self, calls: Sequence[Open]) -> None:
+        for leaf in calls:
+            task = asyncio.create_task(self.runner.gateway.perform(self, leaf))
+            self._tasks[leaf.id] = task
+        self._wake = asyncio.get_running_loop().create_future()
+        await asyncio.wait([*self._tasks.values(), self._wake], return_when=asyncio.FIRST_COMPLETED)
+        for command, task in list(self._tasks.items()):
+            if task.done():
+                del self._tasks[command]
+                task.result()
+            elif self.machine.find(command) is None and task not in self._writing:  # it lost a race before any intent
+                task.cancel()
+                del self._tasks[command]
+
+    async def _cancel_tasks(self) -> None:
+        tasks = list(self._tasks.values())
+        self._tasks.clear()
+        for task in tasks:
+            if task not in self._writing:
+                task.cancel()
+        if tasks:
+            await asyncio.gather(*tasks, return_exceptions=True)
+
+    async def _park(self) -> bool:
+        """Leave the run as a row. False when something arrived meanwhile."""
+        if self._unapplied:
+            await asyncio.sleep(0)
+            return False
+        write = Write()
+        for command in [command for command in self.waits if not self._still_waits(command)]:
+            self.clear_wait(write, command)
+        if self.row.status != "waiting" or write.rows:
+            self.set_status(write, "waiting")
+            await self.commit(write)
+            return not self._unapplied and not self._calls_to_make() and self.machine.outcome is None
+        return True
+
+    def _still_waits(self, command: str) -> bool:
+        return command == "deadline" or self.machine.find(command) is not None
+
+    async def _finish(self) -> None:
+        outcome = self.machine.outcome
+        assert outcome is not None
+        write, at = Write(), self.runner.clock.stamp()
+        path, refs = self.machine.take_path(), {}
+        summary: str | None = None
+        if outcome.status == "finished":
+            schema = self.machine.program.result_schema
+            packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema)
+            packed = self.runner.payloads.seal_known(write, packed, "/result", refs, self.machine.secrets)
+            self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None))
+        elif outcome.status == "failed":
+            fault = outcome.fault or ev.Fault(type="Error", message=outcome.reason)
+            summary = f"{fault.type}: {fault.message}"[:300]
+            self.stage(write, ev.RunFailed(at=at, fault=fault, path=path))
+        else:
+            summary = outcome.reason[:300]
+            self.stage(write, ev.RunCancelled(at=at, reason=outcome.reason, path=path))
+        for command in list(self.waits):
+            self.clear_wait(write, command)
+        self.set_status(write, outcome.status, summary)
+        await self.commit(write)
+
+    async def raise_attention(self, error: Exception, code: str) -> None:
+        """Put a run that cannot go on into an operator's hands; its journal stays as it is, plus this remark."""
+        write, at = Write(), self.runner.clock.stamp()
+        if not isinstance(error, JournalCorrupted | JournalMismatch) or self.loaded:
+            self.stage(write, ev.AttentionRaised(at=at, reason=str(error)[:2000], code=code))
+        wait = Wait(
+            run=self.row.id, command="attention", kind="attention", queue="operators", title=str(error)[:300],
+            opened_at=at, requester=self.row.requester,
+        )  # fmt: skip
+        self.put_wait(write, wait)
+        row = self.row
+        self.set_status(write, "attention", str(error)[:300])
+        if isinstance(error, JournalCorrupted):  # never bless a damaged chain with a new head
+            self.row = replace(self.row, seq=row.seq, head=row.head)
+            write.put("runs", row.id, self.row.row())
+        await self.commit(write)
+
+
+def describe(value: Any) -> str:
+    """One line about a value, for titles in lists."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float))
+    return " ".join(str(value).split())[:200]

@@ -1,0 +1,197 @@
+"""An application: its workflows, actions, queues and rules, and how it is opened on a store."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import IO, Any
+
+from backstay.actions import Action, check_action
+from backstay.engine.client import Client
+from backstay.engine.gateway import Alert, Gateway
+from backstay.engine.runner import Runner
+from backstay.errors import AuthorError, StoreLocked
+from backstay.governance.budgets import Limits
+from backstay.governance.policy import Policy, Rule
+from backstay.language import Workflow
+from backstay.store.clock import Clock
+from backstay.store.database import Reader
+from backstay.store.journal import Journal
+from backstay.store.payloads import Payloads
+from backstay.types import Json
+
+STORE_FILE = "backstay.db"
+LOCK_FILE = "backstay.lock"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A named queue of human work, and who answers for it."""
+
+    name: str
+    owner: str
+    about: str = ""
+
+
+class App:
+    """What is deployed together. `async with app.open(home) as client` runs it on the store in that directory.
+
+    workflows: what may be started. actions: besides those that the workflows name. queues: owned queues; one that is not
+    listed belongs to `operators`. policy: rules over the baseline. settings: what `setting(name)` gives.
+    on_alert: called with an `Alert` when a person should hear of something.
+    Raises AuthorError for actions of one name, a policy that opens a door without an owner, an action without a schema.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        workflows: Sequence[Workflow[..., Any]],
+        actions: Sequence[Action[Any]] = (),
+        queues: Sequence[Queue] = (),
+        policy: Sequence[Rule] = (),
+        limits: Limits | None = None,
+        settings: Mapping[str, Json] | None = None,
+        on_alert: Sequence[Callable[[Alert], Any]] = (),
+    ) -> None:
+        self.name = name
+        self.workflows = {workflow.name: workflow for workflow in workflows}
+        self.actions = _by_name([*actions, *(action for workflow in workflows for action in actions_of(workflow))])
+        self.queues = {queue.name: queue for queue in queues}
+        self.policy = Policy(policy)
+        self.limits = limits or Limits()
+        self.settings = dict(settings or {})
+        self.on_alert = list(on_alert)
+        self._check_children()
+
+    def _check_children(self) -> None:
+        for workflow in self.workflows.values():
+            for interface in workflow.program.interfaces.values():
+                if interface.kind == "workflow" and interface.name not in self.workflows:
+                    raise AuthorError(
+                        f"workflow {workflow.name!r} starts {interface.name!r}, which is not part of app {self.name!r}; "
+                        "add it to workflows=[...]"
+                    )
+                if interface.kind == "action" and interface.name not in self.actions:
+                    raise AuthorError(
+                        f"workflow {workflow.name!r} calls action {interface.name!r}, which app {self.name!r} cannot find; "
+                        "add it to actions=[...]"
+                    )
+
+    @asynccontextmanager
+    async def open(
+        self,
+        home: str | os.PathLike[str],
+        *,
+        clock: Clock | None = None,
+        synchronous: str = "FULL",
+        resume: bool = True,
+        on_commit: Callable[[int], None] | None = None,
+    ) -> AsyncIterator[Client]:
+        """Own the store in `home`, resume what was left, and give the client.
+
+        resume: False only opens it, to decide or look while nothing runs. on_commit: called in the writer's thread after
+        each commit with its number. Raises StoreLocked when another process has it, StoreMismatch, StoreUnavailable.
+        """
+        folder = Path(home)
+        folder.mkdir(parents=True, exist_ok=True)
+        lock = take_lock(folder / LOCK_FILE)
+        clock = clock or Clock()
+        try:
+            journal = Journal(folder / STORE_FILE, synchronous=synchronous, on_commit=on_commit)
+            reader = Reader(folder / STORE_FILE)
+            try:
+                runner = self._runner(folder, journal, reader, clock)
+                if resume:
+                    await runner.resume()
+                try:
+                    yield Client(runner, {queue.name: queue.owner for queue in self.queues.values()})
+                finally:
+                    await runner.stop()
+            finally:
+                await asyncio.to_thread(journal.close)
+                reader.close()
+        finally:
+            lock.close()
+
+    def _runner(self, folder: Path, journal: Journal, reader: Reader, clock: Clock) -> Runner:
+        newest = reader.value("newest_at")
+        if newest is not None:
+            clock.seen(datetime.fromisoformat(newest))
+        payloads = Payloads(folder, reader)
+        gateway = Gateway(
+            self.actions,
+            clock=clock,
+            payloads=payloads,
+            policy=self.policy,
+            limits=self.limits,
+            on_alert=self.on_alert,
+        )
+        return Runner(
+            journal=journal,
+            reader=reader,
+            clock=clock,
+            payloads=payloads,
+            gateway=gateway,
+            workflows=self.workflows,
+            settings=self.settings,
+        )
+
+
+def actions_of(workflow: Workflow[..., Any]) -> list[Action[Any]]:
+    """The actions that a workflow's source names, as its module holds them, with the actions that undo them."""
+    named = {interface.name for interface in workflow.program.interfaces.values() if interface.kind == "action"}
+    values = [*workflow.fn.__globals__.values(), *workflow.scope.near.values()]
+    found = [value for value in values if isinstance(value, Action) and value.name in named]
+    return found
+
+
+def _by_name(actions: Sequence[Action[Any]]) -> dict[str, Action[Any]]:
+    found: dict[str, Action[Any]] = {}
+    for action in [*actions, *(action.compensate for action in actions if action.compensate)]:
+        if found.setdefault(action.name, action) is not action:
+            raise AuthorError(f"two actions are called {action.name!r}; give one of them another name=")
+        check_action(action)
+    return found
+
+
+def take_lock(path: Path) -> IO[str]:
+    """Lock a store for this process until the file is closed or the process dies; raises StoreLocked naming the owner."""
+    file = path.open("a+", encoding="utf-8")
+    try:
+        _lock(file)
+    except OSError:
+        file.seek(0)
+        owner = file.read().strip() or "another process"
+        file.close()
+        raise StoreLocked(
+            f"the store in {path.parent.name!r} is in use by {owner}; one process at a time may run it. "
+            "Use the commands with the same --home (they talk to that process), or stop it first"
+        ) from None
+    file.seek(0)
+    file.truncate()
+    file.write(f"process {os.getpid()}")
+    file.flush()
+    return file
+
+
+if sys.platform == "win32":
+    import msvcrt
+
+    def _lock(file: IO[str]) -> None:
+        file.seek(0x7FFFFFFF)
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        finally:
+            file.seek(0)
+else:
+    import fcntl
+
+    def _lock(file: IO[str]) -> None:
+        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)

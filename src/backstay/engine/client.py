@@ -1,0 +1,393 @@
+"""The client: start, signal, decide, settle, retry, cancel, list, wait. The only way in.
+
+The command line, tests, triggers and later the API and the console call this and nothing else. Every change names who
+asks for it, is checked before anything is written, and is an event.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from typing import Any, Final, Literal, TypeAlias
+
+from pydantic import ValidationError
+
+from backstay import events as ev
+from backstay.actions import Action, invalid
+from backstay.commands import Call, Task
+from backstay.engine.activation import Activation
+from backstay.engine.replay import Open, adapter_for
+from backstay.engine.runner import Runner
+from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
+from backstay.events import Refs
+from backstay.governance.approvals import check_decider
+from backstay.language import Workflow
+from backstay.store.journal import Write
+from backstay.store.views import (
+    BACKLOG, QueueCount, Run, Stored, Wait, find_run, read_events, read_run, read_wait,
+)  # fmt: skip
+from backstay.types import Json
+
+Settlement: TypeAlias = Literal["happened", "not-happened", "give-up"]
+"""happened: the effect took place (give its result). not-happened: try again. give-up: the workflow gets an error."""
+
+LISTED: Final = 200
+"""Rows a list gives unless asked for more."""
+
+
+class Client:
+    """Everything that may be asked of one store. Methods that change something take `by`, the person or service."""
+
+    def __init__(self, runner: Runner, owners: Mapping[str, str]) -> None:
+        self._runner = runner
+        self._owners = owners
+        self._reader = runner.reader
+
+    # --- runs ---
+
+    async def start(
+        self,
+        workflow: Workflow[..., Any] | str,
+        input: Mapping[str, Any] | None = None,  # noqa: A002 - the field's word
+        *,
+        key: str | None = None,
+        by: str = "system",
+        trigger: str = "",
+    ) -> str:
+        """Start a run and return its id once that is committed.
+
+        input: the workflow's arguments by name. key: the same key starts one run only, and gives its id again.
+        Raises InvalidInput naming each field that does not fit, NotFound, StoreUnavailable.
+        """
+        name = workflow if isinstance(workflow, str) else workflow.name
+        return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger)
+
+    async def signal(
+        self, run: str, name: str, payload: Json = None, *, id: str | None = None, by: str = "system"
+    ) -> None:  # noqa: A002
+        """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
+        found = self._loaded(run)
+
+        def change(case: Activation, write: Write) -> None:
+            if id is not None and id in case.machine.signal_ids:
+                return
+            refs: Refs = {}
+            packed = self._runner.payloads.pack(write, payload, "/payload", refs)
+            event = ev.SignalReceived(at=self._stamp(), by=by, name=name, payload=packed, id=id, refs=refs or None)
+            case.stage(write, event)
+            waiting = next(
+                (leaf for leaf in case.machine.open.values() if getattr(leaf.command, "name", "") == name), None
+            )
+            if waiting is not None:
+                _check_answer(getattr(waiting.command, "type", None), payload, f"payload of signal {name!r}")
+                case.clear_wait(write, waiting.id)
+
+        await self._runner.deliver(found.row.id, change)
+
+    async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
+        """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
+        event = ev.CancelRequested(at=self._stamp(), by=by, reason=reason)
+        await self._runner.deliver(self.run(run).id, lambda case, write: case.stage(write, event))
+
+    async def wait(self, run: str) -> Run:
+        """Return the run's row once it has ended."""
+        found = self.run(run).id
+        await self._runner.ended(found)
+        return self.run(found)
+
+    async def result(self, run: str) -> Json:
+        """Wait for a run and return its result as JSON; raises Conflict when it failed or was cancelled."""
+        ended = await self.wait(run)
+        if ended.status != "finished":
+            raise Conflict(f"run {ended.id} {ended.status}: {ended.summary}")
+        last = read_events(self._reader, ended.id, ended.seq - 1)[-1].event
+        restored = self._runner.payloads.restore(last, {})
+        return restored.result if isinstance(restored, ev.RunFinished) else None
+
+    async def idle(self) -> None:
+        """Return when nothing moves: no run is being advanced, and no failed call is about to be tried again."""
+        while True:
+            await self._runner.dispatch.idle()
+            if not self._reader.all("waits_of_kind", ("retry",)):
+                return
+            await self._runner.dispatch.next_end()
+
+    def run(self, run: str) -> Run:
+        """A run by its id, or by an unambiguous part of at least four characters."""
+        return find_run(self._reader, run)
+
+    def runs(
+        self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = LISTED
+    ) -> list[Run]:
+        """Runs, newest first; `before` is the last id of the page before."""
+        parameters = {"status": status, "workflow": workflow, "before": before, "limit": limit}
+        return [read_run(row) for row in self._reader.all("runs", parameters)]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many runs stand where: workflow -> status -> number."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._reader.all("runs_by_status"):
+            found.setdefault(row["workflow"], {})[row["status"]] = row["runs"]
+        return found
+
+    def events(self, run: str) -> list[Stored]:
+        """The journal of a run, private values as pseudonyms."""
+        return read_events(self._reader, self.run(run).id)
+
+    def waits_of(self, run: str) -> list[Wait]:
+        """What a run waits for."""
+        return [read_wait(row) for row in self._reader.all("waits_of_run", (self.run(run).id,))]
+
+    # --- people ---
+
+    def inbox(self, *, queue: str | None = None, kind: str | None = None, limit: int = LISTED) -> list[Wait]:
+        """Everything that waits for a person, the soonest due first."""
+        parameters = {"queue": queue, "kind": kind, "action": None, "people": 1, "limit": limit}
+        return [read_wait(row) for row in self._reader.all("waits", parameters)]
+
+    def queues(self) -> list[QueueCount]:
+        """What lies in each queue, by kind."""
+        rows = self._reader.all("queue_counts", {"now": self._stamp()})
+        return [QueueCount(**{name: row[name] for name in QueueCount.__dataclass_fields__}) for row in rows]
+
+    def owner(self, queue: str) -> str:
+        """Who answers for a queue; every queue has an owner."""
+        return self._owners.get(queue) or self._owners.get("*", "operators")
+
+    async def claim(self, item: str, *, by: str) -> None:
+        """Take an approval or task for oneself; raises Conflict when somebody else has it."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            if wait.claimed_by not in (None, by):
+                raise Conflict(f"{wait.id} is claimed by {wait.claimed_by!r}")
+            case.stage(write, ev.ItemClaimed(at=self._stamp(), by=by, command=wait.command))
+            case.put_wait(write, replace(wait, claimed_by=by))
+
+        await self._change_item(item, ("approval", "task"), change, keep=True)
+
+    async def release(self, item: str, *, by: str) -> None:
+        """Give a claimed item back to its queue."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            if wait.claimed_by is None:
+                raise Conflict(f"{wait.id} is not claimed")
+            case.stage(write, ev.ItemReleased(at=self._stamp(), by=by, command=wait.command))
+            case.put_wait(write, replace(wait, claimed_by=None))
+
+        await self._change_item(item, ("approval", "task"), change, keep=True)
+
+    async def decide(self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "") -> None:
+        """Approve or reject; the decision is bound to exactly what was shown, and counts once.
+
+        Raises NotAllowed (own request, somebody else's claim), Conflict (decided, withdrawn or expired already).
+        """
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            check_decider(by=by, requester=wait.requester, claimed_by=wait.claimed_by)
+            opened = self._opened(case, wait)
+            digest = opened.digest if isinstance(opened, ev.ApprovalRequested) else None
+            event = ev.ApprovalDecided(
+                at=self._stamp(), by=by, command=wait.command, verdict=verdict, reason=reason, digest=digest
+            )
+            case.stage(write, event)
+
+        await self._change_item(item, ("approval",), change)
+
+    async def complete(self, item: str, value: Json = None, *, by: str) -> None:
+        """Report a task done, with its filled-in form; raises InvalidInput naming each field that does not fit."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            if wait.claimed_by not in (None, by):
+                raise NotAllowed(f"{wait.claimed_by!r} has claimed {wait.id}; it must be released first")
+            leaf = self._leaf(case, wait)
+            if not isinstance(leaf.command, Task):
+                raise Conflict(f"{wait.id} is not a task")
+            opened, refs = leaf.opened, Refs()
+            answer = value
+            form = opened.form if isinstance(opened, ev.TaskOpened) else None
+            if form is None:
+                answer = value if isinstance(value, dict) else {"comment": "" if value is None else str(value)}
+            else:
+                answer = _check_answer(leaf.command.form, value, f"the form of task {wait.id}")
+            packed = self._runner.payloads.pack(write, answer, "/value", refs, form)
+            case.stage(
+                write, ev.TaskCompleted(at=self._stamp(), by=by, command=wait.command, value=packed, refs=refs or None)
+            )
+
+        await self._change_item(item, ("task",), change)
+
+    # --- operators ---
+
+    async def settle(self, item: str, outcome: Settlement, *, by: str, result: Json = None, reason: str = "") -> None:
+        """Say what became of an unknown effect, or answer a call that lies in its backlog."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            refs: Refs = {}
+            leaf = self._leaf(case, wait)
+            if outcome == "happened" and isinstance(leaf.command, Call):
+                action = self._runner.gateway.actions.get(leaf.command.action)
+                if action is not None:
+                    _check_result(action, result)
+            packed = self._runner.payloads.pack(write, result, "/result", refs)
+            event = ev.CallSettled(
+                at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed, reason=reason,
+                refs=refs or None,
+            )  # fmt: skip
+            case.stage(write, event)
+
+        await self._change_item(item, ("unknown", *BACKLOG), change)
+
+    async def retry(self, target: str, *, by: str, reason: str = "") -> int:
+        """Send back to the gate: one item (RUN/COMMAND), all of a run, or with "queue:NAME" a whole queue.
+
+        Returns how many went. A run that needs attention is tried again.
+        """
+        waits = self._targets(target)
+        done = 0
+        for wait in waits:
+            try:
+                if wait.kind == "attention":
+                    await self._clear_attention(wait, by, reason)
+                else:
+                    await self._runner.retry(wait.run, wait.command, by=by, reason=reason or "retried by a person")
+            except Conflict:
+                continue
+            done += 1
+        return done
+
+    def _targets(self, target: str) -> list[Wait]:
+        kinds = BACKLOG | {"attention"}
+        if target.startswith("queue:"):
+            name = target.removeprefix("queue:")
+            found = [wait for wait in self.inbox(queue=name, limit=1_000_000) if wait.kind in kinds]
+            if not found and name not in self._owners and not self.inbox(queue=name, limit=1):
+                raise NotFound(f"there is no queue {name!r}; `backstay queues` lists them")
+            return found
+        run, _, command = target.partition("/")
+        waits = [wait for wait in self.waits_of(run) if command in ("", wait.command)]
+        found = [wait for wait in waits if wait.kind in kinds]
+        if not found:
+            raise Conflict(f"nothing of {target} waits for a retry" + _hint(waits))
+        return found
+
+    async def _clear_attention(self, wait: Wait, by: str, reason: str) -> None:
+        activation = self._runner.activation(wait.run)
+        write = Write()
+        activation.stage(write, ev.AttentionCleared(at=self._stamp(), by=by, reason=reason))
+        activation.clear_wait(write, wait.command)
+        activation.set_status(write, "running")
+        await activation.commit(write)
+        self._runner.dispatch.activate(wait.run)
+
+    async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
+        """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
+        before = dict(self._runner.gateway.switches.off)
+        self._runner.gateway.switches.flip(scope, off=off, reason=reason)
+        try:
+            await self._runner.record_system("switch", scope, {"off": off, "reason": reason}, by=by)
+        except StoreUnavailable:
+            self._runner.gateway.switches.off = before
+            raise
+        if off:
+            return 0
+        rows = self._reader.all("waits_of_kind", ("switched",))
+        for row in rows:
+            await self._runner.retry(row["run"], row["command"], by=by, reason=f"switch {scope!r} is on again")
+        return len(rows)
+
+    @property
+    def switches(self) -> dict[str, str]:
+        """The scopes that are off, each with its reason."""
+        return dict(self._runner.gateway.switches.off)
+
+    # --- shared parts ---
+
+    def find_item(self, item: str, kinds: tuple[str, ...] = ()) -> Wait:
+        """A waiting item by RUN/COMMAND, or by its run when only one of the kinds waits there."""
+        run, _, command = item.partition("/")
+        waits = self.waits_of(run)
+        found = (
+            [wait for wait in waits if wait.kind in kinds]
+            if not command
+            else [w for w in waits if w.command == command]
+        )
+        if len(found) > 1:
+            raise Conflict(f"run {run} waits for more than one thing; name one of {', '.join(w.id for w in found)}")
+        if not found:
+            row = self.run(run)
+            state = (
+                f"run {row.id} has {row.status}"
+                if row.ended
+                else "it was decided, withdrawn or has expired" + _hint(waits)
+            )
+            raise Conflict(f"{item} does not wait for that: {state}")
+        if kinds and found[0].kind not in kinds:
+            raise Conflict(f"{found[0].id} is of kind {found[0].kind!r}, not {' or '.join(kinds)}")
+        return found[0]
+
+    async def _change_item(
+        self,
+        item: str,
+        kinds: tuple[str, ...],
+        change: Callable[[Activation, Write, Wait], None],
+        *,
+        keep: bool = False,
+    ) -> None:
+        wanted = self.find_item(item, kinds)
+        self._loaded(wanted.run)
+
+        def apply(case: Activation, write: Write) -> None:
+            wait = case.waits.get(wanted.command)  # again, at the moment of writing: somebody may have been faster
+            if wait is None or wait.kind not in kinds:
+                raise Conflict(f"{wanted.id} has just been decided by somebody else, or was withdrawn")
+            change(case, write, wait)
+            if not keep:
+                case.clear_wait(write, wait.command)
+
+        if keep:
+            activation, write = self._runner.activation(wanted.run), Write()
+            apply(activation, write)
+            await activation.commit(write)
+        else:
+            await self._runner.deliver(wanted.run, apply)
+
+    def _loaded(self, run: str) -> Activation:
+        activation = self._runner.activation(self.run(run).id)
+        if not activation.loaded and not activation.row.ended:
+            activation.load()
+        return activation
+
+    def _leaf(self, case: Activation, wait: Wait) -> Open:
+        leaf = case.machine.find(wait.command)
+        if leaf is None:
+            raise Conflict(f"{wait.id} does not wait any more")
+        return leaf
+
+    def _opened(self, case: Activation, wait: Wait) -> object:
+        return self._leaf(case, wait).opened
+
+    def _stamp(self) -> str:
+        return self._runner.clock.stamp()
+
+
+def _hint(waits: list[Wait]) -> str:
+    listed = ", ".join(f"{wait.command} ({wait.kind})" for wait in waits if wait.queue)
+    return f"; what waits there: {listed}" if listed else ""
+
+
+def _check_answer(shape: Any, value: Json, what: str) -> Json:
+    """Validate what a person or sender gave against the type the workflow asked for, and write it as JSON."""
+    if shape is None:
+        return value
+    adapter = adapter_for(shape)
+    try:
+        return adapter.dump_python(adapter.validate_python(value), mode="json")
+    except ValidationError as error:
+        raise invalid(what, error) from None
+
+
+def _check_result(action: Action[Any], result: Json) -> None:
+    try:
+        action.result.validate_python(result)
+    except ValidationError as error:
+        raise invalid(f"the result of action {action.name!r}", error) from None

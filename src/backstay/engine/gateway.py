@@ -1,0 +1,514 @@
+"""The gateway: the one door through which every effect goes.
+
+A call passes the stages in STAGES, in order; each may stop it, and a fault inside a stage stops it too. A call that
+passes is made: a read at once, anything else after its intent is committed, under an idempotency key that every later
+attempt carries too. What comes back is validated, sealed and recorded, and only then seen by the workflow. A failure is
+sorted: tried again, put into an owned queue, told to the workflow, or, when nobody can say whether the effect happened,
+made a question to a person. Nothing else in Backstay invokes an action, and a test proves it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from time import perf_counter_ns
+from typing import Any, Final, Literal, Protocol, cast
+
+from backstay import events as ev
+from backstay.actions import Action
+from backstay.commands import Call
+from backstay.engine.limits import Breakers, Turnstile
+from backstay.engine.replay import Machine, Open
+from backstay.engine.threads import Threads
+from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
+from backstay.events import Event, Fault, Refs
+from backstay.governance.approvals import call_digest
+from backstay.governance.budgets import Limits, crossed
+from backstay.governance.labels import Labels
+from backstay.governance.policy import Facts, Policy, Rule
+from backstay.governance.switches import Switches
+from backstay.store.clock import Clock
+from backstay.store.journal import Write
+from backstay.store.payloads import Payloads, redact
+from backstay.store.views import Run, Wait, WaitKind
+from backstay.types import Json, canonical, digest, seconds
+
+
+class Case(Protocol):
+    """What the gateway needs of a run's activation."""
+
+    machine: Machine
+    row: Run
+    labels: Labels
+
+    async def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> None: ...
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Alert:
+    """Something a person should hear of: an item in a backlog, an unknown effect, a breaker, a run in need."""
+
+    kind: Literal["queued", "unknown", "breaker-opened", "breaker-closed", "attention"]
+    queue: str
+    run: str
+    action: str
+    message: str
+    at: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """Why a stage stopped a call, and what becomes of it."""
+
+    then: Literal["deny", "hold", "divert", "switch"]
+    stage: str
+    reason: str
+    rule: Rule | None = None
+
+
+@dataclass(slots=True, kw_only=True)
+class Gate:
+    """One call on its way through the stages."""
+
+    case: Case
+    leaf: Open
+    name: str
+    action: Action[Any]
+    args: Json
+    values: dict[str, Any] = field(default_factory=dict)
+    """The arguments as the action's own types."""
+    approval: str | None = None
+    """The granted approval that the intent will consume."""
+    rule: str = ""
+
+    @property
+    def undoing(self) -> bool:
+        """Whether this call is the compensation of another."""
+        return self.leaf.id.startswith("c")
+
+    def digest(self) -> str:
+        return call_digest(
+            version=self.case.row.version, action=self.name, interface=self.action.interface_digest, args=self.args
+        )
+
+
+# --- the stages ---------------------------------------------------------------------------------------
+
+
+def pinned_interface(_: Gateway, gate: Gate) -> Refusal | None:
+    """The definition names the action, and the deployed one still has the interface that the definition pinned."""
+    if gate.undoing:
+        return None
+    interface = gate.case.machine.program.interfaces.get(gate.name)
+    if interface is None or interface.kind != "action":
+        return Refusal(then="deny", stage="allow-list", reason=f"the definition does not list action {gate.name!r}")
+    if interface.digest != gate.action.interface_digest:
+        return Refusal(
+            then="deny",
+            stage="pinned-interface",
+            reason=f"the deployed action {gate.name!r} no longer has the interface that this version was checked against",
+        )
+    return None
+
+
+def closed_arguments(_: Gateway, gate: Gate) -> Refusal | None:
+    """The arguments fit the action's closed schema."""
+    if gate.undoing:
+        offered = gate.args
+        gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
+    try:
+        gate.values = gate.action.read_arguments(canonical(gate.args))
+    except InvalidInput as error:
+        return Refusal(then="deny", stage="arguments", reason=str(error))
+    return None
+
+
+def switches(gateway: Gateway, gate: Gate) -> Refusal | None:
+    """No kill switch stops it."""
+    scope = gateway.switches.stops(action=gate.name, effect=gate.action.effect, workflow=gate.case.row.workflow)
+    if scope is None:
+        return None
+    return Refusal(then="switch", stage="switch", reason=f"switch {scope!r} is off: {gateway.switches.off[scope]}")
+
+
+def breaker(gateway: Gateway, gate: Gate) -> Refusal | None:
+    """The action's target is not known to be down."""
+    if not gateway.breakers.diverts(gate.action):
+        return None
+    return Refusal(then="divert", stage="breaker", reason=f"action {gate.name!r} keeps failing; its breaker is open")
+
+
+def budget(gateway: Gateway, gate: Gate) -> Refusal | None:
+    """The run stays within what it may do; the place in the count was reserved when the call was asked for."""
+    reason = crossed(gateway.limits, calls=gate.leaf.number, effects=gate.leaf.effect_number)
+    return Refusal(then="deny", stage="budget", reason=reason) if reason else None
+
+
+def labels(_: Gateway, gate: Gate) -> Refusal | None:
+    """No outsider's text decides who or what the call is about, unless a person approved exactly this call."""
+    if not gate.action.sinks or gate.undoing:
+        return None
+    suspects = {name: gate.case.labels.suspects(gate.args.get(name)) for name in gate.action.sinks}
+    named = sorted(name for name, found in suspects.items() if found)
+    if not named or _granted(gate):
+        return None
+    return Refusal(
+        then="hold",
+        stage="labels",
+        reason=f"{', '.join(named)}: chosen by text from outside, so a person must confirm it",
+    )
+
+
+def policy(gateway: Gateway, gate: Gate) -> Refusal | None:
+    """The rule table allows it, or holds it and a person approved exactly this call."""
+    row = gate.case.row
+    facts = Facts(action=gate.name, effect=gate.action.effect, workflow=row.workflow, now=gateway.clock.stamp())
+    rule = gateway.policy.decide(facts)
+    gate.rule = rule.id
+    if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
+        return None
+    then = "hold" if rule.verdict == "hold" else "deny"
+    return Refusal(then=then, stage="policy", reason=f"{rule.reason or rule.verdict} (rule {rule.id!r})", rule=rule)
+
+
+STAGES: Final[tuple[Callable[[Gateway, Gate], Refusal | None], ...]] = (
+    pinned_interface,
+    closed_arguments,
+    switches,
+    breaker,
+    budget,
+    labels,
+    policy,
+)
+"""The gate, in order. A stage returns None to let the call pass."""
+
+
+def _granted(gate: Gate) -> bool:
+    """Whether a person approved exactly this call: same version, action, interface and arguments."""
+    if gate.approval is not None:
+        return True
+    leaf, wanted = gate.leaf, gate.digest()
+    if leaf.approval is not None and leaf.approved == wanted:
+        gate.approval = leaf.approval
+    else:
+        gate.approval = gate.case.machine.grants.pop(wanted, None)
+    return gate.approval is not None
+
+
+# --- the door -----------------------------------------------------------------------------------------
+
+
+class Gateway:
+    """Makes calls happen. One per application; `perform` is its only entrance."""
+
+    def __init__(
+        self,
+        actions: Mapping[str, Action[Any]],
+        *,
+        clock: Clock,
+        payloads: Payloads,
+        policy: Policy,
+        limits: Limits,
+        on_alert: Sequence[Callable[[Alert], Any]] = (),
+    ) -> None:
+        self.actions, self.clock, self.payloads = actions, clock, payloads
+        self.policy, self.limits = policy, limits
+        self.switches = Switches()
+        self.breakers = Breakers(clock)
+        self.on_breaker: Callable[[str, bool], Awaitable[None]] | None = None
+        self._on_alert = on_alert
+        self._threads = Threads()
+        self._turnstiles = {
+            name: Turnstile(action) for name, action in actions.items() if action.concurrency or action.rate
+        }
+
+    async def perform(self, case: Case, leaf: Open) -> None:
+        """Take one open call as far as it goes now, recording what happens; returns when that is committed."""
+        name = cast("Call[Any]", leaf.command).action
+        action = self.actions.get(name)
+        if action is None:
+            raise NotDeployed(name)
+        gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args)
+        interrupted = leaf.state == "new" and leaf.intent is not None
+        if leaf.intent is not None:  # it consumed its approval when it was first intended
+            gate.approval = leaf.intent.approval
+        refusal = self.pass_stages(gate)
+        if refusal is not None:
+            await self._stop(gate, refusal)
+        elif interrupted:
+            await self._recover(gate)
+        else:
+            await self._attempt(gate)
+
+    def pass_stages(self, gate: Gate) -> Refusal | None:
+        """Run the stages; what goes wrong inside one stops the call."""
+        for stage in STAGES:
+            try:
+                refusal = stage(self, gate)
+            except Exception as error:
+                refusal = Refusal(then="deny", stage=stage.__name__, reason=f"the stage itself failed: {error!r}")
+            if refusal is not None:
+                return refusal
+        return None
+
+    # --- making the call ---
+
+    async def _attempt(self, gate: Gate) -> None:
+        turnstile = self._turnstiles.get(gate.name)
+        if turnstile is None:
+            await self._call(gate)
+        else:
+            async with turnstile.turn():
+                await self._call(gate)
+
+    async def _call(self, gate: Gate) -> None:
+        key = ""
+        if gate.action.effect != "read":
+            key = idempotency_key(gate.case.row.id, gate.leaf, gate.name, gate.args)
+            await self._intend(gate, key)
+        elif gate.action.key_parameter:
+            key = idempotency_key(gate.case.row.id, gate.leaf, gate.name, gate.args)
+        begun = perf_counter_ns()
+        try:
+            result = gate.action.write_result(await self._invoke(gate.action, gate.action.fn, gate.values, key))
+        except Exception as error:
+            await self._failed(gate, key, error)
+        else:
+            await self._returned(gate, result, (perf_counter_ns() - begun) // 1000)
+
+    async def _intend(self, gate: Gate, key: str) -> None:
+        write, refs = Write(), {}
+        undo = gate.action.compensate
+        event = ev.CallIntended(
+            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
+            effect=gate.action.effect, args=self._pack_args(gate, write, refs), key=key, attempt=gate.leaf.attempt + 1,
+            rule=gate.rule, approval=gate.approval, compensate=undo.name if undo else None,
+            path=gate.case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        await gate.case.record(event, write)
+
+    async def _invoke(self, action: Action[Any], function: Callable[..., Any], values: dict[str, Any], key: str) -> Any:
+        if action.key_parameter is not None:
+            values = {**values, action.key_parameter: key}
+        async with asyncio.timeout(seconds(action.timeout)):
+            if asyncio.iscoroutinefunction(function):
+                return await function(**values)
+            return await self._threads.run(function, **values)
+
+    async def _returned(self, gate: Gate, result: Json, micros: int) -> None:
+        write, refs, action = Write(), {}, gate.action
+        read = action.effect == "read"
+        schema = action.interface["result"] if action.seals_result else None
+        packed = self.payloads.pack(write, result, "/result", refs, schema)
+        packed = self.payloads.seal_known(write, packed, "/result", refs, gate.case.machine.secrets)
+        event = ev.CallReturned(
+            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name, result=packed,
+            args=self._pack_args(gate, write, refs) if read else None,
+            attempt=gate.leaf.attempt + 1 if read else gate.leaf.attempt, micros=micros,
+            path=gate.case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        if self.breakers.succeeded(action):
+            await self._tell_breaker(gate, opened=False)
+        await gate.case.record(event, write)
+
+    def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
+        schema = gate.action.interface["arguments"] if gate.action.seals_arguments else None
+        packed = self.payloads.pack(write, gate.args, "/args", refs, schema)
+        return self.payloads.seal_known(write, packed, "/args", refs, gate.case.machine.secrets)
+
+    async def _recover(self, gate: Gate) -> None:
+        """The worker died between intent and result: ask the target, or call again under the same key, or ask a person."""
+        intent = cast("ev.CallIntended", gate.leaf.intent)
+        if gate.action.probe is not None:
+            await self._probe(gate, intent.key, "the worker stopped before the result was recorded")
+        elif gate.action.key_parameter is not None:
+            await self._attempt(gate)
+        else:
+            await self._unknown(gate, "the worker stopped before the result was recorded, and the action takes no key")
+
+    async def _probe(self, gate: Gate, key: str, why: str) -> None:
+        """Ask the target whether the effect happened: then its result counts, otherwise the call is made (again)."""
+        function = cast("Callable[..., Any]", gate.action.probe)
+        try:
+            async with asyncio.timeout(seconds(gate.action.timeout)):
+                found = (
+                    await function(key)
+                    if asyncio.iscoroutinefunction(function)
+                    else await self._threads.run(lambda: function(key))
+                )
+            result = None if found is None else gate.action.write_result(found)
+        except Exception as error:
+            await self._unknown(gate, f"{why}, and its probe failed: {type(error).__name__}: {error}")
+            return
+        if found is not None:
+            await self._returned(gate, result, 0)
+        elif gate.action.effect == "irreversible" and why.startswith("it failed"):
+            await self._give_up(gate, Fault(type="NotPerformed", message=f"{why}; the target says it did not happen"))
+        else:
+            await self._attempt(gate)
+
+    # --- sorting failures ---
+
+    async def _failed(self, gate: Gate, key: str, error: Exception) -> None:
+        action, leaf = gate.action, gate.leaf
+        fault = Fault(type=type(error).__name__, message=self._clean(gate, error))
+        changes = action.effect != "read"
+        definite = isinstance(error, NotRetryable | action.retry.give_up_on)
+        if not definite and self.breakers.failed(action):
+            await self._tell_breaker(gate, opened=True)
+        if isinstance(error, InvalidInput) and not definite:
+            await self._give_up(gate, fault, attempts_matter=False)
+        elif changes and isinstance(error, OutcomeUnknown):
+            await self._unknown(gate, fault.message)
+        elif definite:
+            await self._tell_workflow(gate, fault)
+        elif changes and action.key_parameter is None and action.probe is None:
+            await self._unknown(
+                gate, f"it failed with {fault.type}: {fault.message}; without a key nobody may try again"
+            )
+        elif action.effect == "irreversible":
+            if action.probe is not None:
+                await self._probe(gate, key, f"it failed with {fault.type}: {fault.message}")
+            else:
+                await self._unknown(
+                    gate, f"it failed with {fault.type}: {fault.message}; it is never retried on its own"
+                )
+        elif self._may_retry(action, leaf):
+            await self._retry_later(gate, fault)
+        else:
+            await self._give_up(gate, fault)
+
+    def _clean(self, gate: Gate, error: Exception) -> str:
+        text = str(error) or repr(error)
+        if isinstance(error, TimeoutError):
+            text = f"no answer within {seconds(gate.action.timeout):g} s"
+        return str(redact(text, gate.case.machine.secrets))[:2000]
+
+    def _may_retry(self, action: Action[Any], leaf: Open) -> bool:
+        made = leaf.attempt + (action.effect == "read") - leaf.spent
+        if made >= action.retry.attempts:
+            return False
+        if action.retry.deadline is None or leaf.first_at is None:
+            return True
+        limit = self.clock.stamp_after(-seconds(action.retry.deadline))
+        return leaf.first_at > limit
+
+    async def _retry_later(self, gate: Gate, fault: Fault) -> None:
+        leaf, retry = gate.leaf, gate.action.retry
+        attempt = leaf.attempt + 1 if gate.action.effect == "read" else leaf.attempt
+        due = self.clock.stamp_after(retry.delay(attempt - leaf.spent, self.clock.chance()))
+        at = self.clock.stamp()
+        event = ev.AttemptFailed(
+            at=at, command=leaf.id, site=leaf.site, action=gate.name, attempt=attempt, fault=fault, retry_at=due,
+            first_at=leaf.first_at or at, path=gate.case.machine.take_path(),
+        )  # fmt: skip
+        await gate.case.record(event, wait=self._wait(gate, "retry", "", fault.message, wake_at=due))
+
+    async def _give_up(self, gate: Gate, fault: Fault, *, attempts_matter: bool = True) -> None:
+        """Attempts ran out: into the owned queue, unless the action's author wants the workflow to hear of it."""
+        if gate.action.on_failure == "raise":
+            await self._tell_workflow(gate, fault)
+            return
+        suggestion = "retry when the target is well again" if attempts_matter else "mend the action, then retry"
+        await self._enqueue(gate, "queued", fault, suggestion)
+        self.alert("queued", gate.action.queue, gate.case.row.id, gate.name, f"{fault.type}: {fault.message}")
+
+    async def _tell_workflow(self, gate: Gate, fault: Fault) -> None:
+        attempt = gate.leaf.attempt + 1 if gate.action.effect == "read" else gate.leaf.attempt
+        await gate.case.record(
+            ev.CallFailed(
+                at=self.clock.stamp(),
+                command=gate.leaf.id,
+                site=gate.leaf.site,
+                action=gate.name,
+                attempt=attempt,
+                fault=fault,
+                path=gate.case.machine.take_path(),
+            )  # fmt: skip
+        )
+
+    async def _enqueue(self, gate: Gate, kind: WaitKind, fault: Fault, suggestion: str) -> None:
+        write, refs, leaf = Write(), {}, gate.leaf
+        event = ev.CallQueued(
+            at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, queue=gate.action.queue,
+            attempt=leaf.attempt, fault=fault, suggestion=suggestion, args=self._pack_args(gate, write, refs),
+            path=gate.case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        await gate.case.record(event, write, self._wait(gate, kind, gate.action.queue, fault.message))
+
+    async def _unknown(self, gate: Gate, reason: str) -> None:
+        leaf, queue = gate.leaf, gate.action.queue
+        event = ev.CallUnknown(
+            at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, queue=queue, reason=reason,
+            attempt=leaf.attempt,
+        )  # fmt: skip
+        await gate.case.record(event, wait=self._wait(gate, "unknown", queue, reason))
+        self.alert("unknown", queue, gate.case.row.id, gate.name, reason)
+
+    # --- what a stage stopped ---
+
+    async def _stop(self, gate: Gate, refusal: Refusal) -> None:
+        fault = Fault(type=refusal.stage, message=refusal.reason)
+        if refusal.then == "divert":
+            await self._enqueue(gate, "diverted", fault, "goes on by itself when the breaker closes")
+        elif refusal.then == "switch":
+            await self._enqueue(gate, "switched", fault, "goes on by itself when the switch is on again")
+        elif refusal.then == "hold":
+            await self._propose(gate, refusal)
+        else:
+            event = ev.CallDenied(
+                at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
+                stage=refusal.stage, reason=str(redact(refusal.reason, gate.case.machine.secrets)),
+                path=gate.case.machine.take_path(),
+            )  # fmt: skip
+            await gate.case.record(event)
+
+    async def _propose(self, gate: Gate, refusal: Refusal) -> None:
+        """Ask a person about exactly this call."""
+        write, refs = Write(), {}
+        queue = (refusal.rule.approvers if refusal.rule else "") or gate.action.approvers
+        event = ev.ApprovalRequested(
+            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, queue=queue, action=gate.name,
+            args=self._pack_args(gate, write, refs), digest=gate.digest(), reason=refusal.reason,
+            path=gate.case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        await gate.case.record(event, write, self._wait(gate, "approval", queue, f"{gate.name}: {refusal.reason}"))
+
+    def _wait(self, gate: Gate, kind: WaitKind, queue: str, title: str, wake_at: str | None = None) -> Wait:
+        return Wait(
+            run=gate.case.row.id, command=gate.leaf.id, kind=kind, queue=queue, title=title[:300],
+            opened_at=self.clock.stamp(), wake_at=wake_at, requester=gate.case.row.requester, subject=gate.name,
+        )  # fmt: skip
+
+    # --- telling people ---
+
+    async def _tell_breaker(self, gate: Gate, *, opened: bool) -> None:
+        kind, word = ("breaker-opened", "opened") if opened else ("breaker-closed", "closed")
+        self.alert(kind, gate.action.queue, gate.case.row.id, gate.name, f"the breaker of {gate.name!r} {word}")
+        if self.on_breaker is not None:
+            await self.on_breaker(gate.name, opened)
+
+    def alert(self, kind: Any, queue: str, run: str, action: str, message: str) -> None:
+        """Tell whoever listens; a listener that fails must not harm the case."""
+        alert = Alert(kind=kind, queue=queue, run=run, action=action, message=message, at=self.clock.stamp())
+        for listener in self._on_alert:
+            try:
+                listener(alert)
+            except Exception as error:
+                loop = asyncio.get_running_loop()
+                loop.call_exception_handler({"message": f"on_alert listener failed: {error!r}", "exception": error})
+
+
+class NotDeployed(Exception):
+    """The application that runs here has no action of that name; the run needs attention, it does not fail."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        super().__init__(f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run")
+
+
+def idempotency_key(run: str, leaf: Open, action: str, args: Json) -> str:
+    """The same for every attempt of one effect and for no other: from run, call site, occurrence and arguments."""
+    parts = {"run": run, "site": leaf.site, "occurrence": leaf.occurrence, "action": action, "arguments": args}
+    return digest(parts)[:40]

@@ -1,0 +1,106 @@
+"""What holds an action back apart from rules: its concurrency, its rate, and its circuit breaker."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from backstay.actions import Action
+from backstay.store.clock import Clock
+from backstay.types import seconds
+
+
+class Turnstile:
+    """Lets an action's calls through no more at once, and no faster, than it declared."""
+
+    def __init__(self, action: Action[Any]) -> None:
+        self._places = asyncio.Semaphore(action.concurrency) if action.concurrency else None
+        self._gap = seconds(action.rate.per) / action.rate.calls if action.rate else 0.0
+        self._next = 0.0
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[None]:
+        """Wait for a place and for the next moment that the rate allows."""
+        if self._places is not None:
+            await self._places.acquire()
+        try:
+            if self._gap:
+                moment = asyncio.get_running_loop().time()
+                self._next = max(moment, self._next + self._gap)
+                if self._next > moment:
+                    await asyncio.sleep(self._next - moment)
+            yield
+        finally:
+            if self._places is not None:
+                self._places.release()
+
+
+@dataclass(slots=True)
+class BreakerState:
+    """closed: calls pass. open: they are diverted until `until`. half-open: one canary is on its way."""
+
+    state: Literal["closed", "open", "half-open"] = "closed"
+    failures: int = 0
+    until: float = 0.0
+
+
+class Breakers:
+    """The circuit breakers of all actions that declare one."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._states: dict[str, BreakerState] = {}
+
+    def diverts(self, action: Action[Any]) -> bool:
+        """Whether this call must be kept back; after the cooldown the first to ask is let through as the canary."""
+        state = self._states.get(action.name)
+        if action.breaker is None or state is None or state.state == "closed":
+            return False
+        if state.state == "open" and self._clock.timestamp() >= state.until:
+            state.state = "half-open"
+            return False
+        return True
+
+    def succeeded(self, action: Action[Any]) -> bool:
+        """Note a success; True when it closed the breaker."""
+        state = self._states.get(action.name)
+        if state is None:
+            return False
+        closed = state.state != "closed"
+        state.state, state.failures = "closed", 0
+        return closed
+
+    def failed(self, action: Action[Any]) -> bool:
+        """Note a failed attempt; True when it opened the breaker."""
+        if action.breaker is None:
+            return False
+        state = self._states.setdefault(action.name, BreakerState())
+        state.failures += 1
+        if state.state == "closed" and state.failures < action.breaker.failures:
+            return False
+        opened = state.state != "open"
+        self.trip(action)
+        return opened
+
+    def trip(self, action: Action[Any]) -> None:
+        """Open the breaker for its cooldown."""
+        assert action.breaker is not None
+        until = self._clock.timestamp() + seconds(action.breaker.cooldown)
+        self._states[action.name] = BreakerState(state="open", failures=action.breaker.failures, until=until)
+
+    def is_closed(self, name: str) -> bool:
+        return name not in self._states or self._states[name].state == "closed"
+
+    @property
+    def ready_for_canary(self) -> list[str]:
+        """Actions whose cooldown is over."""
+        moment = self._clock.timestamp()
+        return [name for name, state in self._states.items() if state.state == "open" and moment >= state.until]
+
+    @property
+    def next_canary(self) -> float | None:
+        """When the next cooldown ends, in seconds since the epoch."""
+        return min((state.until for state in self._states.values() if state.state == "open"), default=None)

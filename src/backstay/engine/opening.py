@@ -1,0 +1,218 @@
+"""Opening: what the engine records when a run begins to wait for something other than an action."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel, TypeAdapter
+from pydantic_core import to_jsonable_python
+
+from backstay import events as ev
+from backstay.actions import schema_of
+from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
+from backstay.engine.replay import Open
+from backstay.errors import InvalidInput
+from backstay.events import Refs
+from backstay.governance.approvals import call_digest
+from backstay.store.journal import Write
+from backstay.store.payloads import redact
+from backstay.store.views import Wait, WaitKind
+from backstay.types import Done, Duration, Json, iso, seconds
+
+if TYPE_CHECKING:
+    from backstay.engine.activation import Activation
+    from backstay.engine.runner import Runner
+
+
+class Opener:
+    """Stages the opening event of a command, and the row that makes its wait visible, into a write."""
+
+    def __init__(self, runner: Runner) -> None:
+        self._runner = runner
+
+    def open(self, case: Activation, leaf: Open, write: Write) -> None:
+        """Begin one new command that is not a call."""
+        command: Any = leaf.command
+        OPENERS[type(command)](self, case, leaf, command, write)
+
+    def approval(self, case: Activation, leaf: Open, command: Approval, write: Write) -> None:
+        refs: Refs = {}
+        bound = self._bind(case, command.action) if command.action is not None else {}
+        due = self._due(command.within)
+        event = ev.ApprovalRequested(
+            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, due=due,
+            show=self._show(case, write, command.show, "/show", refs),
+            evidence=self._show(case, write, command.evidence, "/evidence", refs),
+            path=case.machine.take_path(), **self._pack_bound(case, write, bound, refs), refs=refs or None,
+        )  # fmt: skip
+        title = bound.get("action") or _title(event.show) or "approval"
+        case.stage(write, event)
+        case.put_wait(write, self._wait(case, leaf, "approval", command.queue, title, due=due, wake=due))
+
+    def _bind(self, case: Activation, call: Call[Any]) -> dict[str, Any]:
+        """What a bound approval is tied to: the digest that the gateway will ask for."""
+        args = to_jsonable_python(call.args)
+        action = self._runner.gateway.actions.get(call.action)
+        interface = action.interface_digest if action else ""
+        digest = call_digest(version=case.row.version, action=call.action, interface=interface, args=args)
+        return {"action": call.action, "args": args, "digest": digest}
+
+    def _pack_bound(self, case: Activation, write: Write, bound: dict[str, Any], refs: Refs) -> dict[str, Any]:
+        action = self._runner.gateway.actions.get(bound.get("action", ""))
+        if action is None:
+            return bound
+        schema = action.interface["arguments"] if action.seals_arguments else None
+        packed = self._runner.payloads.pack(write, bound["args"], "/args", refs, schema)
+        packed = self._runner.payloads.seal_known(write, packed, "/args", refs, case.machine.secrets)
+        return {**bound, "args": packed}
+
+    def task(self, case: Activation, leaf: Open, command: Task[Any], write: Write) -> None:
+        refs: Refs = {}
+        due = self._due(command.within)
+        event = ev.TaskOpened(
+            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=command.title, due=due,
+            show=self._show(case, write, command.show, "/show", refs), form=form_schema(command.form),
+            path=case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        case.stage(write, event)
+        title = command.title or _title(event.show) or "task"
+        case.put_wait(write, self._wait(case, leaf, "task", command.queue, title, due=due))
+
+    def sleep(self, case: Activation, leaf: Open, command: Sleep, write: Write) -> None:
+        due = iso(_aware(command.until)) if command.until is not None else self._due(command.duration or 0)
+        case.stage(
+            write,
+            ev.TimerSet(
+                at=self._stamp(), command=leaf.id, site=leaf.site, due=due or "", path=case.machine.take_path()
+            ),
+        )
+        case.put_wait(write, self._wait(case, leaf, "timer", "", "sleep", wake=due))
+
+    def wait_for(self, case: Activation, leaf: Open, command: WaitFor[Any], write: Write) -> None:
+        due = self._due(command.within)
+        case.stage(
+            write,
+            ev.WaitOpened(
+                at=self._stamp(),
+                command=leaf.id,
+                site=leaf.site,
+                name=command.name,
+                due=due,
+                path=case.machine.take_path(),
+            ),  # fmt: skip
+        )
+        case.put_wait(write, self._wait(case, leaf, "signal", "", command.name, due=due, wake=due))
+
+    def draw(self, case: Activation, leaf: Open, command: Draw[Any], write: Write) -> None:
+        values: dict[str, Callable[[], Json]] = {
+            "now": self._stamp,
+            "random": self._runner.clock.chance,
+            "new_id": self._runner.clock.new_id,
+            "setting": lambda: self._runner.settings.get(command.name),
+        }
+        event = ev.Drawn(
+            at=self._stamp(), command=leaf.id, site=leaf.site, what=command.kind, value=values[command.kind](),
+            name=command.name, path=case.machine.take_path(),
+        )  # fmt: skip
+        case.stage(write, event)
+
+    def note(self, case: Activation, leaf: Open, command: Note, write: Write) -> None:
+        refs: Refs = {}
+        event = ev.Noted(
+            at=self._stamp(), command=leaf.id, site=leaf.site, text=redact(command.text, case.machine.secrets),
+            data=self._show(case, write, command.data, "/data", refs), path=case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        case.stage(write, event)
+
+    def start(self, case: Activation, leaf: Open, command: Start[Any], write: Write) -> None:
+        """Create the child in the same write: either both the parent knows of it and it exists, or neither."""
+        try:
+            child = self._runner.create(
+                write, command.workflow, leaf.args, key=command.key, by=case.row.requester,
+                parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}",
+            )  # fmt: skip
+        except InvalidInput as error:
+            fault = ev.Fault(type="InvalidInput", message=redact(str(error), case.machine.secrets))
+            case.stage(
+                write,
+                ev.ChildStarted(
+                    at=self._stamp(),
+                    command=leaf.id,
+                    site=leaf.site,
+                    workflow=command.workflow,
+                    run="",
+                    path=case.machine.take_path(),
+                ),  # fmt: skip
+            )
+            case.stage(write, ev.ChildEnded(at=self._stamp(), command=leaf.id, status="failed", reason=fault.message))
+            return
+        case.stage(
+            write,
+            ev.ChildStarted(
+                at=self._stamp(),
+                command=leaf.id,
+                site=leaf.site,
+                workflow=command.workflow,
+                run=child,
+                detached=command.detached,
+                path=case.machine.take_path(),
+            ),  # fmt: skip
+        )
+        if not command.detached:
+            case.put_wait(write, self._wait(case, leaf, "child", "", f"child {command.workflow}", subject=child))
+
+    # --- small parts ---
+
+    def _stamp(self) -> str:
+        return self._runner.clock.stamp()
+
+    def _due(self, within: Duration | None) -> str | None:
+        return None if within is None else self._runner.clock.stamp_after(seconds(within))
+
+    def _show(self, case: Activation, write: Write, value: Any, pointer: str, refs: Refs) -> Json:
+        if value is None:
+            return None
+        schema = TypeAdapter(type(value)).json_schema() if isinstance(value, BaseModel) else None
+        packed = self._runner.payloads.pack(write, to_jsonable_python(value), pointer, refs, schema)
+        return self._runner.payloads.seal_known(write, packed, pointer, refs, case.machine.secrets)
+
+    def _wait(
+        self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, *,
+        due: str | None = None, wake: str | None = None, subject: str = "",
+    ) -> Wait:  # fmt: skip
+        return Wait(
+            run=case.row.id, command=leaf.id, kind=kind, queue=queue, title=title[:300], opened_at=self._stamp(),
+            due_at=due, wake_at=wake, requester=case.row.requester, subject=subject,
+        )  # fmt: skip
+
+
+OPENERS: dict[type[Any], Callable[..., None]] = {
+    Approval: Opener.approval,
+    Task: Opener.task,
+    Sleep: Opener.sleep,
+    WaitFor: Opener.wait_for,
+    Draw: Opener.draw,
+    Note: Opener.note,
+    Start: Opener.start,
+}
+"""How each command other than a call begins."""
+
+
+def form_schema(form: Any) -> Json:
+    """JSON Schema of what a person fills in; None for a task that is just reported done."""
+    if form is Done:
+        return None
+    return schema_of(form if isinstance(form, TypeAdapter) else TypeAdapter(form))
+
+
+def _aware(moment: datetime) -> datetime:
+    return moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+
+
+def _title(value: Json) -> str:
+    """One line about a value, for lists."""
+    if isinstance(value, dict):
+        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float))
+    return " ".join(str(value).split())[:200] if value else ""

@@ -1,0 +1,619 @@
+"""Replay: drive a workflow from its journal, purely.
+
+A `Machine` is a program and what its journal has said so far. `apply` takes one event; the workflow is driven as far as
+that event lets it, and `open` then holds the commands it still waits for. There is no I/O, no clock and no event loop
+here, so the same journal gives the same commands, branches and verdicts wherever and whenever it is applied. The first
+run works the same way: what happened is made an event, committed, and only then applied.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Final, Literal, TypeAlias, cast
+
+from pydantic import TypeAdapter, ValidationError
+from pydantic_core import PydanticSerializationError, to_jsonable_python
+
+from backstay import events as ev
+from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.errors import (
+    ActionDenied,
+    ActionFailed,
+    BackstayError,
+    ChildFailed,
+    Interrupted,
+    InvalidInput,
+    JournalMismatch,
+    TimedOut,
+)
+from backstay.events import Event, Fault, Trail
+from backstay.language import Program, Tracker, new_context
+from backstay.store.payloads import redact
+from backstay.types import Decision, Done, Json, Winner
+
+State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
+"""new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
+its backlog. unknown: somebody must settle it. held: a person must approve it."""
+
+LEAVES: Final = (Call, Start, Approval, Task, WaitFor, Sleep, Draw, Note)
+
+
+@dataclass(slots=True, kw_only=True)
+class Fork:
+    """An open `gather` or `race`."""
+
+    command: Gather | Race
+    parent: Fork | None
+    index: int
+    children: list[Open | Fork] = field(default_factory=list)
+    results: list[Any] = field(default_factory=list)
+    missing: int = 0
+    over: bool = False
+
+
+@dataclass(slots=True, kw_only=True)
+class Open:
+    """A command that has no answer yet, and what its journal says of it."""
+
+    id: str
+    command: Command[Any]
+    site: str
+    occurrence: int = 0
+    args: Json = None
+    """Arguments of a call or of a child's input, as JSON."""
+    parent: Fork | None = None
+    index: int = 0
+    state: State = "new"
+    attempt: int = 0
+    """Attempts that were begun."""
+    spent: int = 0
+    """Attempts of earlier series, before somebody sent the call back to the gate."""
+    number: int = 0
+    """Which call of the run this is, from 1."""
+    effect_number: int = 0
+    """Which call that changes something this is, from 1; 0 for a read."""
+    first_at: str | None = None
+    retry_at: str | None = None
+    intent: ev.CallIntended | None = None
+    """The last intent, until its effect is known to have happened or not."""
+    approval: str | None = None
+    """A granted approval that its next intent will consume."""
+    approved: str | None = None
+    """Digest of the call that was approved."""
+    opened: Event | None = None
+    refused: bool = False
+    """Its arguments cannot be written as JSON; the answer is already on its way."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Outcome:
+    """How a run ended."""
+
+    status: Literal["finished", "failed", "cancelled"]
+    result: Json = None
+    fault: Fault | None = None
+    reason: str = ""
+
+
+class Machine:
+    """One run being replayed. Feed it events with `apply`; look at `open`, `outcome` and `trail`."""
+
+    def __init__(
+        self, run: str, program: Program, started: ev.RunStarted, secrets: dict[str, str] | None = None
+    ) -> None:
+        self.run, self.program, self.started = run, program, started
+        self.secrets: dict[str, str] = {} if secrets is None else secrets
+        self.open: dict[str, Open] = {}
+        self.orphans: dict[str, Open] = {}
+        """Calls that lost a race or were cancelled after their intent: their outcome must still be learnt."""
+        self.outcome: Outcome | None = None
+        self.grants: dict[str, str] = {}
+        """digest -> command of an approval that was granted and not consumed yet."""
+        self.effects: list[tuple[ev.CallIntended, Json]] = []
+        """Confirmed effects that declare how to undo them, oldest first."""
+        self.calls = self.changes = 0
+        self.signal_ids: set[str] = set()
+        self._count = 0
+        self._sites: dict[str, int] = {}
+        self._signals: dict[str, deque[Json]] = {}
+        self._ready: deque[tuple[Open | Fork, Any, BaseException | None]] = deque()
+        self._ending: Outcome | None = None
+        self._trail: Trail = []
+        self._recorded = 0
+        self._tracker = Tracker()
+        self._context = new_context(self._tracker)
+        try:
+            self._coroutine = self._context.run(program.begin, started.input)
+        except BackstayError as error:
+            raise JournalMismatch(f"the input of run {run!r} does not fit its definition: {error}", seq=1) from error
+        self._drive(None, None)
+        self._settle()
+
+    # --- what the engine reads ---
+
+    @property
+    def unsettled(self) -> Iterable[Open]:
+        """Everything that is still to be answered, orphans included."""
+        return [*self.open.values(), *self.orphans.values()]
+
+    def find(self, command: str) -> Open | None:
+        return self.open.get(command) or self.orphans.get(command)
+
+    def take_path(self) -> Trail | None:
+        """The decisions since the last event that recorded any; the caller puts them into the event it creates."""
+        path = self._trail[self._recorded :]
+        self._recorded = len(self._trail)
+        return path or None
+
+    @property
+    def trail(self) -> Trail:
+        """Decisions that no applied event has recorded yet."""
+        return self._trail
+
+    # --- applying events ---
+
+    def apply(self, event: Event, seq: int = 0) -> None:
+        """Take one event; raises JournalMismatch when the workflow did not ask for it."""
+        path: Trail | None = getattr(event, "path", None)
+        if path:
+            self._check_path(path, event, seq)
+        handler = _HANDLERS.get(type(event))
+        if handler is not None:
+            handler(self, event, seq)
+            if self._ready:
+                self._settle()
+
+    def _check_path(self, path: Trail, event: Event, seq: int) -> None:
+        taken = self._trail[: len(path)]
+        if taken != path:
+            wrong = next((n for n, entry in enumerate(path) if n >= len(taken) or taken[n] != entry), 0)
+            raise JournalMismatch(
+                f"event {seq} ({ev.KINDS[type(event)]}) recorded {path[wrong]!r}, "
+                f"but replay decided {taken[wrong] if wrong < len(taken) else 'nothing'!r}",
+                seq=seq,
+                line=self.program.line_of(str(path[wrong].get("step", ""))),
+            )
+        del self._trail[: len(path)]
+        self._recorded = max(0, self._recorded - len(path))
+
+    def _leaf(self, event: Any, seq: int) -> Open | None:
+        """The open command an event speaks of; None when that command is over (a race was lost meanwhile)."""
+        leaf = self.open.get(event.command) or self.orphans.get(event.command)
+        if leaf is None:
+            root = event.command.partition(".")[0].removeprefix("c")
+            if not root.isdigit() or int(root) > self._count:
+                raise self._mismatch(event, seq, f"the workflow never asked for command {event.command!r}")
+            return None
+        site = getattr(event, "site", None)
+        if site is not None and site != leaf.site:
+            raise self._mismatch(event, seq, f"it belongs to step {site!r}, but the workflow is at {leaf.site!r}", leaf)
+        action = getattr(event, "action", None)
+        if action is not None and isinstance(leaf.command, Call) and leaf.command.action != action:
+            raise self._mismatch(
+                event, seq, f"it calls {action!r}, but the workflow asks for {leaf.command.action!r}", leaf
+            )
+        return leaf
+
+    def _mismatch(self, event: Event, seq: int, why: str, leaf: Open | None = None) -> JournalMismatch:
+        line = self.program.line_of(leaf.site) if leaf else None
+        where = f" (line {line})" if line else ""
+        return JournalMismatch(
+            f"event {seq} ({ev.KINDS[type(event)]}) does not fit the definition{where}: {why}", seq=seq, line=line
+        )
+
+    def _check_args(self, leaf: Open, event: Any, seq: int) -> None:
+        if event.args is not None and event.args != leaf.args:
+            raise self._mismatch(event, seq, "it was recorded with other arguments", leaf)
+
+    # calls
+
+    def on_intended(self, event: ev.CallIntended, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            if not event.command.startswith("c"):
+                self._check_args(leaf, event, seq)
+            leaf.intent, leaf.attempt, leaf.approval, leaf.state = event, event.attempt, None, "new"
+        if event.approval is not None:
+            self.grants = {digest: command for digest, command in self.grants.items() if command != event.approval}
+
+    def on_returned(self, event: ev.CallReturned, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None:
+            return
+        self._check_args(leaf, event, seq)
+        self._confirmed(leaf, event.result)
+
+    def _confirmed(self, leaf: Open, result: Json) -> None:
+        if leaf.intent is not None and leaf.intent.compensate and not leaf.id.startswith("c"):
+            self.effects.append((leaf.intent, result))
+        leaf.intent = None
+        self._answer_json(leaf, result)
+
+    def on_attempt_failed(self, event: ev.AttemptFailed, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.state, leaf.attempt = "retrying", event.attempt
+            leaf.retry_at, leaf.first_at = event.retry_at, event.first_at
+
+    def on_call_failed(self, event: ev.CallFailed, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.intent = None
+            self._answer(leaf, error=ActionFailed(event.action, event.fault.type, event.fault.message, event.attempt))
+
+    def on_denied(self, event: ev.CallDenied, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.intent = None
+            self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
+
+    def on_queued(self, event: ev.CallQueued, seq: int) -> None:
+        self._park(event, seq, "queued")
+
+    def on_unknown(self, event: ev.CallUnknown, seq: int) -> None:
+        self._park(event, seq, "unknown")
+
+    def _park(self, event: Any, seq: int, state: State) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.state, leaf.opened, leaf.attempt = state, event, event.attempt
+
+    def on_retried(self, event: ev.CallRetried, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.state, leaf.first_at, leaf.retry_at, leaf.intent, leaf.opened = "new", None, None, None, None
+            leaf.spent = leaf.attempt
+
+    def on_settled(self, event: ev.CallSettled, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None or not isinstance(leaf.command, Call):
+            return
+        if event.outcome == "happened":
+            self._confirmed(leaf, event.result)
+        elif event.outcome == "give-up":
+            leaf.intent = None
+            reason = event.reason or "given up by a person"
+            self._answer(leaf, error=ActionFailed(leaf.command.action, "GivenUp", reason, leaf.attempt))
+        else:
+            leaf.state, leaf.intent, leaf.opened = "new", None, None
+
+    # people
+
+    def on_approval_requested(self, event: ev.ApprovalRequested, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.opened, leaf.state = event, "held" if isinstance(leaf.command, Call) else "waiting"
+
+    def on_approval_decided(self, event: ev.ApprovalDecided, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None or not isinstance(leaf.opened, ev.ApprovalRequested):
+            return
+        approved = event.verdict == "approved"
+        if isinstance(leaf.command, Call):
+            if approved:
+                leaf.state, leaf.approval, leaf.approved = "new", leaf.id, leaf.opened.digest
+            else:
+                reason = event.reason or event.verdict
+                self._answer(leaf, error=ActionDenied(leaf.command.action, "approval", reason))
+            return
+        if approved and leaf.opened.digest is not None:
+            self.grants[leaf.opened.digest] = leaf.id
+        decision = Decision(
+            approved=approved, verdict=event.verdict, by=event.by if event.verdict != "expired" else "",
+            reason=event.reason, at=datetime.fromisoformat(event.at),
+        )  # fmt: skip
+        self._answer(leaf, decision)
+
+    def on_task_completed(self, event: ev.TaskCompleted, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None or not isinstance(leaf.command, Task):
+            return
+        if leaf.command.form is Done:
+            comment = event.value.get("comment", "") if isinstance(event.value, dict) else ""
+            self._answer(leaf, Done(by=event.by, comment=comment, at=datetime.fromisoformat(event.at)))
+        else:
+            self._answer_json(leaf, event.value)
+
+    # time, signals, children, values
+
+    def on_opened(self, event: Any, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.opened, leaf.state = event, "waiting"
+
+    def on_timer_fired(self, event: ev.TimerFired, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None:
+            return
+        if isinstance(leaf.command, WaitFor):
+            self._answer(leaf, error=TimedOut(f"signal {leaf.command.name!r}"))
+        else:
+            self._answer(leaf)
+
+    def on_signal(self, event: ev.SignalReceived, seq: int) -> None:
+        if event.id is not None:
+            self.signal_ids.add(event.id)
+        for leaf in self.open.values():
+            if isinstance(leaf.command, WaitFor) and leaf.command.name == event.name:
+                self._answer_json(leaf, event.payload)
+                return
+        self._signals.setdefault(event.name, deque()).append(event.payload)
+
+    def on_child_started(self, event: ev.ChildStarted, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            leaf.opened, leaf.state = event, "waiting"
+            if event.detached:
+                self._answer(leaf, event.run)
+
+    def on_child_ended(self, event: ev.ChildEnded, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is None or not isinstance(leaf.command, Start):
+            return
+        if event.status == "finished":
+            self._answer_json(leaf, event.result)
+        else:
+            run = leaf.opened.run if isinstance(leaf.opened, ev.ChildStarted) else ""
+            self._answer(leaf, error=ChildFailed(leaf.command.workflow, run, event.reason or event.status))
+
+    def on_drawn(self, event: ev.Drawn, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            self._answer(leaf, datetime.fromisoformat(event.value) if event.what == "now" else event.value)
+
+    def on_noted(self, event: ev.Noted, seq: int) -> None:
+        leaf = self._leaf(event, seq)
+        if leaf is not None:
+            self._answer(leaf)
+
+    def on_cancel(self, event: ev.CancelRequested, seq: int) -> None:
+        self._interrupt(Outcome(status="cancelled", reason=event.reason))
+
+    def on_deadline(self, event: ev.DeadlinePassed, seq: int) -> None:
+        self._interrupt(Outcome(status="failed", fault=Fault(type="DeadlinePassed", message=event.reason)))
+
+    # --- answering ---
+
+    def _answer_json(self, leaf: Open, value: Json) -> None:
+        shape = _shape(leaf.command)
+        try:
+            self._answer(leaf, value if shape is None else shape.validate_python(value, strict=False))
+        except ValidationError as error:
+            raise JournalMismatch(
+                f"the answer to command {leaf.id!r} does not fit the definition: {error.errors()[0]['msg']}",
+                line=self.program.line_of(leaf.site),
+            ) from error
+
+    def _answer(self, leaf: Open, value: Any = None, error: BaseException | None = None) -> None:
+        self._ready.append((leaf, value, error))
+
+    def _settle(self) -> None:
+        """Hand answers up to the workflow until it waits again; a loop, so that no workflow can exhaust the stack."""
+        while self._ready:
+            node, value, error = self._ready.popleft()
+            if isinstance(node, Open):
+                if self.orphans.pop(node.id, None) is not None:
+                    self._end_if_clear()
+                    continue
+                if self.open.pop(node.id, None) is None:
+                    continue
+            if node.parent is not None:
+                self._child_done(node.parent, node.index, value, error)
+            elif isinstance(node, Open) and node.id.startswith("c"):
+                self._undo_next()
+            else:
+                self._drive(value, error)
+
+    def _child_done(self, fork: Fork, index: int, value: Any, error: BaseException | None) -> None:
+        if fork.over:
+            return
+        fork.missing -= 1
+        fork.results[index] = value
+        if error is None and isinstance(fork.command, Gather) and fork.missing:
+            return
+        fork.over = True
+        self._abandon(fork)
+        if error is None:
+            value = fork.results if isinstance(fork.command, Gather) else Winner(index=index, value=value)
+        self._ready.append((fork, value, error))
+
+    def _abandon(self, fork: Fork) -> None:
+        """Forget what a finished fork no longer waits for; a call that may have happened becomes an orphan."""
+        for child in fork.children:
+            if isinstance(child, Fork):
+                child.over = True
+                self._abandon(child)
+            elif self.open.pop(child.id, None) is not None and _may_have_happened(child):
+                self.orphans[child.id] = child
+
+    # --- driving the workflow ---
+
+    def _drive(self, value: Any, error: BaseException | None) -> None:
+        coroutine = self._coroutine
+        try:
+            if error is not None:
+                command = self._context.run(coroutine.throw, error)
+            else:
+                command = self._context.run(coroutine.send, value)
+        except StopIteration as stop:
+            self._collect()
+            self._returned(stop.value)
+        except Interrupted:
+            self._collect()
+            self._end(self._ending or Outcome(status="cancelled"))
+        except Exception as raised:
+            self._collect()
+            self._end(Outcome(status="failed", fault=self._fault(raised)))
+        else:
+            self._collect()
+            self._open_root(command)
+
+    def _collect(self) -> None:
+        self._trail.extend(redact(self._tracker.take(), self.secrets))
+
+    def _returned(self, value: Any) -> None:
+        if self._ending is not None:
+            self._end(self._ending)
+            return
+        try:
+            self._end(Outcome(status="finished", result=self.program.write_result(value)))
+        except InvalidInput as error:
+            self._end(
+                Outcome(status="failed", fault=Fault(type="InvalidResult", message=redact(str(error), self.secrets)))
+            )
+
+    def _fault(self, error: BaseException) -> Fault:
+        """The error as data, with the last line of the workflow's own source that it passed."""
+        line, trace = None, error.__traceback__
+        while trace is not None:
+            if trace.tb_frame.f_code.co_filename == self.program.filename:
+                line = trace.tb_lineno
+            trace = trace.tb_next
+        return Fault(type=type(error).__name__, message=redact(str(error), self.secrets)[:2000], line=line)
+
+    def _open_root(self, command: Command[Any]) -> None:
+        self._count += 1
+        self._plant(command, str(self._count), command.site, None, 0)
+
+    def _plant(self, command: Command[Any], id_: str, site: str, parent: Fork | None, index: int) -> Open | Fork:
+        if isinstance(command, Gather | Race):
+            fork = Fork(command=command, parent=parent, index=index)
+            fork.missing, fork.results = len(command.children), [None] * len(command.children)
+            if not command.children:
+                fork.over = True
+                empty = None if isinstance(command, Gather) else ValueError("race() needs at least one command")
+                self._ready.append((fork, [], empty))
+            for place, child in enumerate(command.children):
+                fork.children.append(self._plant(child, f"{id_}.{place}", f"{site}.{place}", fork, place))
+            return fork
+        leaf = Open(id=id_, command=command, site=site, parent=parent, index=index)
+        self.open[id_] = leaf
+        if isinstance(command, Call | Start):
+            self._write_args(leaf, command)
+        elif isinstance(command, WaitFor) and self._signals.get(command.name):
+            self._answer_json(leaf, self._signals[command.name].popleft())
+        elif not isinstance(command, LEAVES):
+            leaf.refused = True
+            self._answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
+        return leaf
+
+    def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
+        self.calls += 1
+        interface = self.program.interfaces.get(command.action) if isinstance(command, Call) else None
+        if interface is not None and interface.effect != "read":
+            self.changes += 1
+            leaf.effect_number = self.changes
+        leaf.number = self.calls
+        leaf.occurrence = self._sites.get(leaf.site, 0)
+        self._sites[leaf.site] = leaf.occurrence + 1
+        try:
+            leaf.args = to_jsonable_python(command.args)
+        except (PydanticSerializationError, ValueError, RecursionError) as error:
+            leaf.refused = True
+            name = command.action if isinstance(command, Call) else command.workflow
+            self._answer(leaf, error=TypeError(f"arguments of {name!r} cannot be written as JSON: {error}"))
+
+    # --- ending ---
+
+    def _interrupt(self, outcome: Outcome) -> None:
+        if self._ending is not None:
+            return
+        self._ending = outcome
+        for leaf in self.open.values():
+            if _may_have_happened(leaf):
+                self.orphans[leaf.id] = leaf
+        self.open.clear()
+        self._ready.clear()
+        self._drive(None, Interrupted(outcome.reason))
+        if self.open:  # a workflow cannot await while it is being ended
+            self.open.clear()
+            self._coroutine.close()
+            self._end(outcome)
+
+    def _end(self, outcome: Outcome) -> None:
+        self._ending = self._ending or outcome
+        self._ready.clear()
+        self._end_if_clear()
+
+    def _end_if_clear(self) -> None:
+        """Once every effect's outcome is known: undo what a failed run confirmed, then be over."""
+        if self._ending is None or self.orphans or self.open or self.outcome is not None:
+            return
+        self._undo_next()
+
+    def _undo_next(self) -> None:
+        """Open the compensation of the newest effect that is not undone yet; each is tried once per effect."""
+        assert self._ending is not None
+        if self._ending.status == "finished" or not self.effects:
+            self.outcome = self._ending
+            return
+        intent, result = self.effects.pop()
+        command: Call[Any] = Call(action=intent.compensate or "", args={})
+        leaf = Open(id=f"c{intent.command}", command=command, site=f"{intent.site}.undo{intent.command}")
+        leaf.args = {**intent.args, "result": result}
+        self.open[leaf.id] = leaf
+
+
+def _may_have_happened(leaf: Open) -> bool:
+    return isinstance(leaf.command, Call) and leaf.intent is not None
+
+
+_SHAPES: dict[Any, TypeAdapter[Any]] = {}
+
+
+def _shape(command: Command[Any]) -> TypeAdapter[Any] | None:
+    """The adapter that reads a command's answer, or None when JSON is what the workflow gets."""
+    match command:
+        case Call() | Start():
+            shape = command.returns
+        case Task():
+            shape = command.form
+        case WaitFor():
+            shape = command.type
+        case _:
+            shape = None
+    return None if shape is None else adapter_for(shape)
+
+
+def adapter_for(shape: Any) -> TypeAdapter[Any]:
+    """The adapter of a type, made once."""
+    if isinstance(shape, TypeAdapter):
+        return cast("TypeAdapter[Any]", shape)
+    try:
+        found = _SHAPES.get(shape)
+        if found is None:
+            found = _SHAPES[shape] = TypeAdapter(shape)
+        return found
+    except TypeError:  # an unhashable annotation
+        return TypeAdapter(shape)
+
+
+_HANDLERS: Final[dict[type[Event], Callable[[Machine, Any, int], None]]] = {
+    ev.CallIntended: Machine.on_intended,
+    ev.CallReturned: Machine.on_returned,
+    ev.AttemptFailed: Machine.on_attempt_failed,
+    ev.CallFailed: Machine.on_call_failed,
+    ev.CallDenied: Machine.on_denied,
+    ev.CallQueued: Machine.on_queued,
+    ev.CallRetried: Machine.on_retried,
+    ev.CallUnknown: Machine.on_unknown,
+    ev.CallSettled: Machine.on_settled,
+    ev.ApprovalRequested: Machine.on_approval_requested,
+    ev.ApprovalDecided: Machine.on_approval_decided,
+    ev.TaskOpened: Machine.on_opened,
+    ev.TaskCompleted: Machine.on_task_completed,
+    ev.TimerSet: Machine.on_opened,
+    ev.TimerFired: Machine.on_timer_fired,
+    ev.WaitOpened: Machine.on_opened,
+    ev.SignalReceived: Machine.on_signal,
+    ev.ChildStarted: Machine.on_child_started,
+    ev.ChildEnded: Machine.on_child_ended,
+    ev.Drawn: Machine.on_drawn,
+    ev.Noted: Machine.on_noted,
+    ev.CancelRequested: Machine.on_cancel,
+    ev.DeadlinePassed: Machine.on_deadline,
+}
+"""What each event does to a machine. Kinds that are not here (claims, attention, ends) change nothing for the workflow."""

@@ -1,0 +1,407 @@
+"""The runner: holds the runs that are in memory, brings outside events to them, and answers for what goes wrong.
+
+Hot runs stay in memory, least recently used out; a parked run is its row and its waits.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+from collections import OrderedDict
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from backstay import events as ev
+from backstay.engine.activation import Activation
+from backstay.engine.dispatch import Dispatch
+from backstay.engine.gateway import Gateway, NotDeployed
+from backstay.engine.opening import Opener
+from backstay.errors import (
+    Conflict,
+    DefinitionMissing,
+    JournalCorrupted,
+    JournalMismatch,
+    NotFound,
+    StoreFenced,
+    StoreUnavailable,
+)
+from backstay.events import Event, Refs
+from backstay.language import Definition, Program, Workflow, compile_definition
+from backstay.store.clock import Clock
+from backstay.store.database import Reader
+from backstay.store.journal import SYSTEM, Head, Journal, Write, genesis
+from backstay.store.payloads import Payloads
+from backstay.store.views import Run, Wait, find_run, read_run, read_wait
+from backstay.types import Json, seconds
+
+log = logging.getLogger("backstay")
+
+HOT_RUNS: Final = 1000
+"""Runs kept in memory between activations."""
+
+STORE_RETRY_SECONDS: Final = 0.5
+"""How soon a run is tried again after the store could not commit."""
+
+ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed)
+"""What a run cannot get over by itself: it is parked for an operator."""
+
+
+class Runner:
+    """Everything that moves runs, for one store in one process."""
+
+    def __init__(
+        self,
+        *,
+        journal: Journal,
+        reader: Reader,
+        clock: Clock,
+        payloads: Payloads,
+        gateway: Gateway,
+        workflows: Mapping[str, Workflow],
+        settings: Mapping[str, Json],
+    ) -> None:
+        self.journal, self.reader, self.clock, self.payloads = journal, reader, clock, payloads
+        self.gateway, self.workflows, self.settings = gateway, workflows, settings
+        self.opener = Opener(self)
+        self.dispatch = Dispatch(self._advance, self._fire_due, clock)
+        self._hot: OrderedDict[str, Activation] = OrderedDict()
+        self._programs: dict[str, Program] = {}
+        self._stored: set[str] = set()
+        self._ended: dict[str, list[asyncio.Future[None]]] = {}
+        self._keys: dict[tuple[str, str], str] = {}
+        self._system: Head = genesis(SYSTEM)
+        self.reload_system()
+        gateway.on_breaker = self._breaker_moved
+
+    # --- programs ---
+
+    def program(self, version: str) -> Program:
+        """Compile a version from the store, once; raises DefinitionMissing."""
+        program = self._programs.get(version)
+        if program is None:
+            row = self.reader.one("definition", (version,))
+            if row is None:
+                raise DefinitionMissing(
+                    f"definition {version[:12]} is not in the store; restore it from a backup, then `backstay retry` the run"
+                )
+            program = self._programs[version] = compile_definition(row["text"], version)
+        return program
+
+    def watches_labels(self, program: Program) -> bool:
+        """Whether any action of the program cares where its arguments come from."""
+        actions = (self.gateway.actions.get(name) for name in program.interfaces)
+        return any(action is not None and action.sinks for action in actions)
+
+    def _keep_definition(self, write: Write, definition: Definition) -> None:
+        if definition.version in self._stored:
+            return
+        if self.reader.one("definition", (definition.version,)) is None:
+            at = self.clock.stamp()
+            write.put("definitions", definition.version, (definition.version, definition.name, definition.text, at))
+            detail = {"version": definition.version}
+            self.stage_system(
+                write, ev.SystemRecorded(at=at, what="definition", subject=definition.name, detail=detail)
+            )
+        self._programs.setdefault(definition.version, compile_definition(definition.text, definition.version))
+
+    # --- the system's own chain ---
+
+    def stage_system(self, write: Write, event: Event) -> None:
+        self._system = write.append(SYSTEM, self._system, event)
+
+    async def record_system(self, what: str, subject: str, detail: Json, by: str = "") -> None:
+        """Commit an event that concerns no single run."""
+        write = Write()
+        self.stage_system(
+            write, ev.SystemRecorded(at=self.clock.stamp(), by=by, what=what, subject=subject, detail=detail)
+        )
+        await self._submit_system(write)
+
+    async def _submit_system(self, write: Write) -> None:
+        try:
+            await self.journal.submit(write)
+        except BaseException:
+            self.reload_system()
+            raise
+
+    def reload_system(self) -> None:
+        """A write failed that may have held system events: go on from what the store really has."""
+        head = self.reader.one("head_of_run", (SYSTEM,))
+        self._system = (head["seq"], head["hash"]) if head else genesis(SYSTEM)
+
+    # --- creating runs ---
+
+    def create(
+        self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str,
+        parent: tuple[str, str] | None = None, trigger: str = "",
+    ) -> str:  # fmt: skip
+        """Stage a new run, or find the one that the key already started; the write must then be committed."""
+        found = self.workflows.get(workflow)
+        if found is None:
+            raise NotFound(f"this application has no workflow {workflow!r}; it has {', '.join(sorted(self.workflows))}")
+        if key is not None:
+            earlier = self._keys.get((workflow, key)) or self.reader.value("run_by_key", (workflow, key))
+            if earlier is not None:
+                return str(earlier)
+        input_ = found.write_input((), input_)
+        run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
+        self._keep_definition(write, found.definition)
+        packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema)
+        started = ev.RunStarted(
+            at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
+            parent=parent[0] if parent else None, parent_command=parent[1] if parent else None,
+            trigger=trigger, refs=refs or None,
+        )  # fmt: skip
+        seq, head = write.append(run, genesis(run), started)
+        row = Run(
+            id=run, workflow=workflow, version=found.definition.version, status="running", key=key,
+            parent=started.parent, parent_command=started.parent_command, requester=by, started_at=at,
+            updated_at=at, seq=seq, head=head, summary=None,
+        )  # fmt: skip
+        write.put("runs", run, row.row())
+        self._stage_deadline(write, run, by, at, self._programs[found.definition.version])
+        if key is not None:
+            self._keys[workflow, key] = run
+        return run
+
+    def _stage_deadline(self, write: Write, run: str, by: str, at: str, program: Program) -> None:
+        if program.deadline is not None:
+            due = self.clock.stamp_after(seconds(program.deadline))
+            wait = Wait(
+                run=run, command="deadline", kind="deadline", title="deadline", opened_at=at, due_at=due, wake_at=due,
+                requester=by,
+            )  # fmt: skip
+            write.put("waits", (run, "deadline"), wait.row())
+
+    async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
+        """Create a run and begin it; it is acknowledged once it is committed."""
+        write = Write()
+        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
+        if write.events:
+            definition = self.workflows[workflow].definition.version
+            try:
+                await self._submit_system(write)
+            finally:
+                self._keys.pop((workflow, key or ""), None)
+            self._stored.add(definition)
+            self.committed(write)
+        return run
+
+    # --- runs in memory ---
+
+    def activation(self, run: str) -> Activation:
+        """The run's activation, from memory or from its rows; raises NotFound."""
+        found = self._hot.get(run)
+        if found is not None and not (found.dead and not found.busy):
+            self._hot.move_to_end(run)
+            return found
+        row = self.reader.one("run", (run,))
+        if row is None:
+            raise NotFound(f"there is no run {run!r}; `backstay runs` lists them")
+        waits = [read_wait(item) for item in self.reader.all("waits_of_run", (run,))]
+        head = self.reader.one("head_of_run", (run,))
+        state = read_run(row)
+        activation = Activation(self, state, waits)
+        if head is not None:  # the row is as old as the last change of status
+            activation.head = (head["seq"], head["hash"])
+        self._hot[run] = activation
+        self._evict()
+        return activation
+
+    def _evict(self) -> None:
+        for run in list(self._hot):
+            if len(self._hot) <= HOT_RUNS:
+                return
+            if not self._hot[run].busy and not self.dispatch.is_active(run):
+                del self._hot[run]
+
+    async def deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
+        """Bring something from outside to a run: `change` stages it, then it is committed and the run activated."""
+        activation = self.activation(run)
+        if activation.row.ended:
+            raise Conflict(f"run {run} has ended ({activation.row.status})")
+        write = Write()
+        change(activation, write)
+        if activation.row.status == "waiting":
+            activation.set_status(write, "running")
+        await activation.commit(write)
+        activation.poke()
+        self.dispatch.activate(run)
+
+    def committed(self, write: Write) -> None:
+        """Arm the timers and activate the children that a write brought."""
+        for row in write.rows.get("waits", {}).values():
+            if row is not None and row[7] is not None:
+                self.dispatch.wake_by(row[7])
+        for run, seq, kind, _, _ in write.events:
+            if seq == 1 and kind == "run_started":
+                self.dispatch.activate(run)
+
+    # --- advancing ---
+
+    async def _advance(self, run: str) -> None:
+        activation: Activation | None = None
+        try:
+            activation = self.activation(run)
+            if not activation.row.ended and activation.row.status != "attention":
+                await activation.advance()
+            if activation.row.ended:
+                await self._run_ended(activation)
+        except StoreFenced as error:
+            self.dispatch.fatal = error
+            log.error("%s", error)
+        except StoreUnavailable as error:
+            log.warning("run %s: %s", run, error)
+            self._hot.pop(run, None)
+            self.dispatch.activate_later(run, STORE_RETRY_SECONDS)
+        except asyncio.CancelledError:
+            raise
+        except Exception as error:
+            await self._needs_attention(activation, run, error)
+
+    async def _needs_attention(self, activation: Activation | None, run: str, error: Exception) -> None:
+        code = getattr(error, "code", "NOT_DEPLOYED" if isinstance(error, NotDeployed) else "INTERNAL")
+        if not isinstance(error, ATTENTION):
+            log.exception("run %s: %s", run, error, exc_info=error)
+        if activation is None:
+            return
+        try:
+            await activation.raise_attention(error, code)
+        except StoreUnavailable:
+            self.dispatch.activate_later(run, STORE_RETRY_SECONDS)
+            return
+        finally:
+            self._hot.pop(run, None)
+        self.gateway.alert("attention", "operators", run, "", str(error))
+
+    async def _run_ended(self, activation: Activation) -> None:
+        run = activation.row.id
+        for waiter in self._ended.pop(run, ()):
+            if not waiter.done():
+                waiter.set_result(None)
+        for row in self.reader.all("waits_on", (run, "child", -1)):
+            await self._tell_parent(row["run"], row["command"], run)
+
+    async def _tell_parent(self, parent: str, command: str, child: str) -> None:
+        row = find_run(self.reader, child)
+        last = self.reader.all("events_of_run_after", (child, row.seq - 1))[-1]
+        event = ev.decode(last["kind"], last["body"])
+
+        def change(activation: Activation, write: Write) -> None:
+            if command not in activation.waits:
+                return
+            finished = event if isinstance(event, ev.RunFinished) else None
+            ended = ev.ChildEnded(
+                at=self.clock.stamp(), command=command, status=row.status,  # type: ignore[arg-type] - the row has ended
+                result=finished.result if finished else None, reason=row.summary or "",
+                refs=finished.refs if finished else None,
+            )  # fmt: skip
+            activation.stage(write, ended)
+            activation.clear_wait(write, command)
+
+        try:
+            await self.deliver(parent, change)
+        except Conflict:
+            return
+
+    async def ended(self, run: str) -> None:
+        """Return when the run has ended."""
+        activation = self._hot.get(run)
+        row = activation.row if activation else read_run(self.reader.one("run", (run,)) or _missing(run))
+        if not row.ended:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            self._ended.setdefault(run, []).append(future)
+            await future
+
+    # --- timers and breakers ---
+
+    async def _fire_due(self) -> str | None:
+        """Wake every run whose timer has come; returns when the next one is due."""
+        moment = self.clock.stamp()
+        for row in self.reader.all("due", (moment, 1000)):
+            try:
+                await self.deliver(row["run"], lambda case, write: self._fire(case, write, moment))
+            except (Conflict, NotFound, StoreUnavailable) as error:
+                log.warning("timer of run %s: %s", row["run"], error)
+        for name in self.gateway.breakers.ready_for_canary:
+            await self._send_canary(name)
+        following = self.reader.value("next_wake")
+        canary = self.gateway.breakers.next_canary
+        if canary is not None:
+            stamp = self.clock.stamp_after(max(0.0, canary - self.clock.timestamp()))
+            following = min(following, stamp) if following else stamp
+        return following
+
+    def _fire(self, case: Activation, write: Write, moment: str) -> None:
+        for wait in list(case.waits.values()):
+            if wait.wake_at is None or wait.wake_at > moment:
+                continue
+            at = self.clock.stamp()
+            if wait.kind in ("timer", "signal"):
+                case.stage(write, ev.TimerFired(at=at, command=wait.command))
+            elif wait.kind == "approval":
+                case.stage(write, ev.ApprovalDecided(at=at, command=wait.command, verdict="expired", reason="expired"))
+            elif wait.kind == "deadline":
+                case.stage(write, ev.DeadlinePassed(at=at, reason="the workflow's deadline passed"))
+            case.clear_wait(write, wait.command)
+
+    async def _breaker_moved(self, action: str, opened: bool) -> None:
+        await self.record_system("breaker", action, {"opened": opened})
+        if opened:
+            until = self.gateway.breakers.next_canary or self.clock.timestamp()
+            self.dispatch.wake_by(self.clock.stamp_after(max(0.0, until - self.clock.timestamp())))
+        else:
+            rows = self.reader.all("waits_on", (action, "diverted", -1))
+            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._drain(rows, "the breaker closed")))
+
+    async def _send_canary(self, action: str) -> None:
+        rows = self.reader.all("waits_on", (action, "diverted", 1))
+        await self._drain(rows, "canary: is the target well again?")
+
+    async def _drain(self, rows: list[Any], reason: str) -> None:
+        for row in rows:
+            try:
+                await self.retry(row["run"], row["command"], by="", reason=reason)
+            except (Conflict, NotFound, StoreUnavailable) as error:
+                log.info("draining %s/%s: %s", row["run"], row["command"], error)
+
+    async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
+        """Send a call from its backlog back to the gate."""
+
+        def change(case: Activation, write: Write) -> None:
+            if command not in case.waits:
+                raise Conflict(f"{run}/{command} does not wait any more")
+            case.stage(write, ev.CallRetried(at=self.clock.stamp(), by=by, command=command, reason=reason))
+            case.clear_wait(write, command)
+
+        await self.deliver(run, change)
+
+    # --- start and stop ---
+
+    async def resume(self) -> int:
+        """Go on with everything that a stopped worker left; returns how many runs were in the middle."""
+        for event in self.reader.all("system_events", ("switch",)):
+            flipped = ev.decode(event["kind"], event["body"])
+            if isinstance(flipped, ev.SystemRecorded) and isinstance(flipped.detail, dict):
+                self.gateway.switches.flip(flipped.subject, off=flipped.detail["off"], reason=flipped.detail["reason"])
+        for row in self.reader.all("waits_of_kind", ("diverted",)):
+            action = self.gateway.actions.get(row["subject"])
+            if action is not None and action.breaker is not None and self.gateway.breakers.is_closed(action.name):
+                self.gateway.breakers.trip(action)
+        rows = self.reader.all("runs_to_resume")
+        for row in rows:
+            self.dispatch.activate(row["id"])
+        for row in self.reader.all("children_ended"):
+            await self._tell_parent(row["parent"], row["command"], row["child"])
+        self.dispatch.begin()
+        return len(rows)
+
+    async def stop(self) -> None:
+        await self.dispatch.stop()
+        for waiters in self._ended.values():
+            for waiter in waiters:
+                waiter.cancel()
+
+
+def _missing(run: str) -> Any:
+    raise NotFound(f"there is no run {run!r}")

@@ -1,0 +1,21 @@
+"""Bound approvals: what a decision is tied to, and who may not make it."""
+
+from __future__ import annotations
+
+from backstay.errors import NotAllowed
+from backstay.types import Json, digest
+
+
+def call_digest(*, version: str, action: str, interface: str, args: Json) -> str:
+    """Digest of exactly this call by exactly this version: a changed argument, action or definition is another call."""
+    return digest({"version": version, "action": action, "interface": interface, "arguments": args})
+
+
+def check_decider(*, by: str, requester: str, claimed_by: str | None) -> None:
+    """Raise NotAllowed unless `by` may decide: a named person, not the requester, not past somebody else's claim."""
+    if not by.strip():
+        raise NotAllowed("a decision needs a person's name")
+    if by == requester:
+        raise NotAllowed(f"{by!r} asked for this and cannot also approve it; somebody else must decide")
+    if claimed_by is not None and claimed_by != by:
+        raise NotAllowed(f"{claimed_by!r} has claimed this item; it must be released before {by!r} can decide")

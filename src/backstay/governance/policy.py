@@ -1,0 +1,99 @@
+"""Policy: a table of rules as data. Deny beats hold beats allow; what no rule speaks of is denied.
+
+Pure: facts in, verdict out. The baseline rules apply only where no rule of the table matches.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import Final, Literal, TypeAlias
+
+from backstay.errors import AuthorError
+from backstay.types import Effect
+
+Verdict: TypeAlias = Literal["allow", "hold", "deny"]
+"""allow: go on. hold: a person must approve exactly this call. deny: the workflow gets `ActionDenied`."""
+
+SEVERITY: Final[tuple[Verdict, ...]] = ("deny", "hold", "allow")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rule:
+    """One row of a policy. Patterns are shell-style and match names exactly otherwise."""
+
+    id: str
+    verdict: Verdict
+    action: str = "*"
+    effect: Effect | Literal["*"] = "*"
+    workflow: str = "*"
+    owner: str = ""
+    reason: str = ""
+    """Shown to whoever is stopped or asked."""
+    approvers: str = ""
+    """Queue that decides on a hold; empty means the action's own."""
+    expires: str | None = None
+    """RFC 3339 date or moment after which the rule no longer counts."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Facts:
+    """What a rule may look at."""
+
+    action: str
+    effect: Effect
+    workflow: str
+    now: str
+
+
+BASELINE: Final = (
+    Rule(id="baseline-reads", verdict="allow", effect="read", owner="backstay", reason="reading changes nothing"),
+    Rule(id="baseline-writes", verdict="allow", effect="write", owner="backstay", reason="a write can be undone"),
+    Rule(
+        id="baseline-irreversible",
+        verdict="hold",
+        effect="irreversible",
+        owner="backstay",
+        reason="this cannot be taken back, so a person decides",
+    ),
+)
+"""What holds where a policy is silent. An unknown effect matches none of these and is therefore denied."""
+
+DENIED: Final = Rule(id="no-rule", verdict="deny", owner="backstay", reason="no rule of the policy allows it")
+
+
+class Policy:
+    """A checked rule table; raises AuthorError for rules that would open a door without an owner."""
+
+    def __init__(self, rules: Sequence[Rule] = ()) -> None:
+        self.rules = tuple(rules)
+        seen: set[str] = set()
+        for rule in self.rules:
+            if rule.id in seen:
+                raise AuthorError(f"policy rule {rule.id!r} stands twice; give each rule its own id")
+            seen.add(rule.id)
+            if rule.verdict == "allow" and rule.effect in ("irreversible", "*") and not (rule.owner and rule.expires):
+                raise AuthorError(
+                    f"policy rule {rule.id!r} lets irreversible actions pass without a person: "
+                    "name an owner and an expiry, or restrict it with effect='read' or 'write'"
+                )
+
+    def decide(self, facts: Facts) -> Rule:
+        """The rule that decides: the most severe that matches, first in the table among equals."""
+        for table in (self.rules, BASELINE):
+            matching = [rule for rule in table if _matches(rule, facts)]
+            for verdict in SEVERITY:
+                for rule in matching:
+                    if rule.verdict == verdict:
+                        return rule
+        return DENIED
+
+
+def _matches(rule: Rule, facts: Facts) -> bool:
+    return (
+        rule.effect in ("*", facts.effect)
+        and fnmatchcase(facts.action, rule.action)
+        and fnmatchcase(facts.workflow, rule.workflow)
+        and (rule.expires is None or facts.now < rule.expires)
+    )

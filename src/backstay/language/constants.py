@@ -1,0 +1,81 @@
+"""Checks module-level assignments: constants, type aliases and decision tables."""
+
+from __future__ import annotations
+
+import ast
+from typing import Final
+
+from backstay.language.annotations import check_annotation
+from backstay.language.closure import Closure, Item
+from backstay.language.diagnostics import Diagnostic
+from backstay.language.tables import TableError
+
+MAKERS: Final = frozenset({"Decimal", "date", "datetime", "time", "timedelta"})
+"""What a constant may call."""
+
+
+def check_constant(item: Item, closure: Closure) -> list[Diagnostic]:
+    """Check an assignment by what it defines."""
+    found: list[Diagnostic] = []
+    value = assigned(item.tree)
+
+    def refuse(code: str, node: ast.AST, name: str = "", **changes: str) -> None:
+        found.append(item.place.refuse(code, node, name or item.name, **changes))
+
+    if value is None:
+        refuse("B402", item.tree, item.name)
+    elif item.kind == "type":
+        check_annotation(value, closure, refuse)
+    elif item.kind == "table":
+        _check_table(value, closure, item, found)
+    else:
+        found.extend(item.place.refuse("B402", node, item.name) for node in impure_parts(value, closure))
+    return found
+
+
+def assigned(tree: ast.stmt) -> ast.expr | None:
+    """The value of `NAME = value` or `NAME: type = value`."""
+    match tree:
+        case ast.Assign(targets=[ast.Name()], value=value):
+            return value
+        case ast.AnnAssign(target=ast.Name(), value=value):
+            return value
+        case _:
+            return None
+
+
+def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
+    """The smallest parts of an expression that no constant may contain."""
+    match node:
+        case ast.Constant(value=str() | int() | float() | None):
+            return []
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant() as operand):
+            return impure_parts(operand, closure)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [bad for part in parts for bad in impure_parts(part, closure)]
+        case ast.Dict(keys=keys, values=values):
+            return [bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])]
+        case ast.Name(id=name) if closure.kind(name) in ("constant", "value", "later"):
+            return []
+        case ast.Attribute(value=ast.Name(id=name)) if closure.kind(name) in ("enum", "later"):
+            return []
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if closure.outside(name) in MAKERS:
+            parts = [*args, *(keyword.value for keyword in keywords)]
+            return [bad for part in parts for bad in impure_parts(part, closure)]
+        case _:
+            return [node]
+
+
+def _check_table(value: ast.expr, closure: Closure, item: Item, found: list[Diagnostic]) -> None:
+    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name) or closure.kind(value.func.id) != "table":
+        found.append(item.place.refuse("B504", value, item.name, reason="it is not made by a plain call of DecisionTable"))
+        return
+    parts = [*value.args, *(keyword.value for keyword in value.keywords)]
+    enums = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name) and closure.kind(node.id) == "enum"}
+    bad = [node for part in parts for node in impure_parts(part, closure) if not (isinstance(node, ast.Name) and node.id in enums)]
+    found.extend(item.place.refuse("B402", node, item.name) for node in bad)
+
+
+def table_refusal(item: Item, error: TableError) -> Diagnostic:
+    """What the table's own proof found, pointing at its definition."""
+    return item.place.refuse(error.code, item.tree, item.name, reason=str(error))

@@ -1,0 +1,62 @@
+"""The one clock, and the one source of chance and ids. Nobody else asks the machine for them; tests move it."""
+
+from __future__ import annotations
+
+import secrets
+import time
+from datetime import UTC, datetime, timedelta
+
+ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
+"""Crockford's base 32, lower case: no letter that looks like a digit."""
+
+
+class Clock:
+    """Wall time in UTC that never runs backwards within one store, fresh ids and chance."""
+
+    def __init__(self) -> None:
+        self._last = 0.0
+        self._stamp = ""
+        self._last_id = (0, 0)
+        self.behind = 0.0
+        """Seconds by which the machine's clock is behind what the journal has already seen."""
+
+    def wall(self) -> float:
+        """Seconds since the epoch as the machine tells them."""
+        return time.time()
+
+    def timestamp(self) -> float:
+        """Seconds since the epoch, never less than before."""
+        wall = self.wall()
+        self.behind = max(0.0, self._last - wall)
+        self._last = max(self._last, wall)
+        return self._last
+
+    def seen(self, moment: datetime) -> None:
+        """Take note of a time that the journal already holds."""
+        self._last = max(self._last, moment.timestamp())
+
+    def now(self) -> datetime:
+        return datetime.fromtimestamp(self.timestamp(), UTC)
+
+    def stamp(self) -> str:
+        """The present moment as RFC 3339 text with microseconds."""
+        return datetime.fromtimestamp(self.timestamp(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def stamp_after(self, delay: float) -> str:
+        """The moment `delay` seconds from now, as RFC 3339 text."""
+        return (self.now() + timedelta(seconds=delay)).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+    def chance(self) -> float:
+        """A number in [0, 1)."""
+        return secrets.randbelow(1 << 53) / (1 << 53)
+
+    def entropy(self, bits: int) -> int:
+        return secrets.randbits(bits)
+
+    def new_id(self) -> str:
+        """26 characters: 48 bits of milliseconds and 80 of chance, in base 32 (the ULID layout), growing with time."""
+        millis = int(self.timestamp() * 1000)
+        tail = self._last_id[1] + 1 if millis == self._last_id[0] else self.entropy(79)
+        self._last_id = (millis, tail)
+        number = (millis << 80) | tail
+        return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))

@@ -1,0 +1,208 @@
+"""Values on their way into and out of the journal: private ones sealed, large ones offloaded.
+
+An event keeps a pseudonym where a private value stood, or null where a large one stood, and its `refs` say where the
+value really lies. The pseudonym is keyed: the same value gives the same token, and nobody without the key can guess it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import json
+import os
+from collections.abc import Mapping
+from dataclasses import fields, replace
+from pathlib import Path
+from typing import Any, Final, TypeVar, cast
+
+from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+
+from backstay.errors import OperatorError
+from backstay.events import Event, Refs
+from backstay.store.database import Reader
+from backstay.store.journal import Write
+from backstay.types import DATA_CLASS, Json, canonical
+
+OFFLOAD_BYTES: Final = 64 * 1024
+"""A value larger than this lies beside the journal, under the digest of its content."""
+
+MIN_SECRET: Final = 4
+"""Shorter private values are sealed in their own field but not searched for in other text."""
+
+E = TypeVar("E", bound=Event)
+
+
+class Payloads:
+    """Seals, offloads and restores values; `secrets` maps each private text that was met to its pseudonym."""
+
+    def __init__(self, home: Path, reader: Reader) -> None:
+        self._path = home / "seal.key"
+        self._reader = reader
+        self._key: bytes | None = None
+
+    # --- writing ---
+
+    def pack(self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None) -> Json:
+        """Seal what the schema tags in `value`, offload it when large; `pointer` is where it stands in the event."""
+        if schema is not None:
+            value = self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
+        if isinstance(value, str | list | dict) and _may_be_large(value):
+            data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+            if len(data) > OFFLOAD_BYTES:
+                digest = hashlib.sha256(data).hexdigest()
+                write.put("blobs", digest, (digest, data))
+                refs[pointer] = f"blob:{digest}"
+                return None
+        return value
+
+    def seal_known(self, write: Write, value: Json, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
+        """Seal each text in `value` that is a private value the run has already met."""
+        if not secrets:
+            return value
+        if isinstance(value, dict):
+            return {k: self.seal_known(write, v, f"{pointer}/{_escape(k)}", refs, secrets) for k, v in value.items()}
+        if isinstance(value, list):
+            return [self.seal_known(write, v, f"{pointer}/{n}", refs, secrets) for n, v in enumerate(value)]
+        if isinstance(value, str) and value in secrets:
+            refs[pointer] = f"seal:{secrets[value]}"
+            return secrets[value]
+        return value
+
+    def _seal_tagged(self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs) -> Json:
+        if "$ref" in node:
+            node = {
+                **defs.get(node["$ref"].rpartition("/")[2], {}),
+                **{k: v for k, v in node.items() if k == DATA_CLASS},
+            }
+        if DATA_CLASS in node and value is not None:
+            return self.seal(write, value, node[DATA_CLASS], pointer, refs)
+        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+            value = self._seal_tagged(write, value, branch, defs, pointer, refs)
+        if isinstance(value, dict):
+            properties, rest = node.get("properties", {}), node.get("additionalProperties", {})
+            rest = rest if isinstance(rest, dict) else {}
+            return {
+                k: self._seal_tagged(write, v, properties.get(k, rest), defs, f"{pointer}/{_escape(k)}", refs)
+                for k, v in value.items()
+            }
+        if isinstance(value, list):
+            prefix, items = node.get("prefixItems", ()), node.get("items", {})
+            items = items if isinstance(items, dict) else {}
+            return [
+                self._seal_tagged(write, v, prefix[n] if n < len(prefix) else items, defs, f"{pointer}/{n}", refs)
+                for n, v in enumerate(value)
+            ]
+        return value
+
+    def seal(self, write: Write, value: Json, data_class: str, pointer: str, refs: Refs) -> str:
+        """Store a private value encrypted and return its pseudonym."""
+        if pointer in refs:  # a second branch of a union describes the same place
+            return str(value)
+        text = canonical(value)
+        mac = hmac.new(self.key, f"{data_class}\0{text}".encode("utf-8", "surrogatepass"), hashlib.sha256)
+        token = f"{data_class}:{mac.hexdigest()[:20]}"
+        nonce = os.urandom(12)
+        cipher = nonce + AESGCM(self.key).encrypt(nonce, text.encode("utf-8", "surrogatepass"), token.encode())
+        write.put("sealed", token, (token, cipher))
+        refs[pointer] = f"seal:{token}"
+        return token
+
+    # --- reading ---
+
+    def restore(self, event: E, secrets: dict[str, str]) -> E:
+        """The event with its real values; private texts among them are added to `secrets`."""
+        refs: Refs | None = getattr(event, "refs", None)
+        if not refs:
+            return event
+        changed = {field.name: getattr(event, field.name) for field in fields(cast("Any", event))}
+        # A sealed value may lie inside an offloaded one, never the other way round.
+        for pointer, ref in sorted(refs.items(), key=lambda item: not item[1].startswith("blob:")):
+            _put_at(changed, pointer, self._fetch(ref, secrets))
+        return replace(cast("Any", event), **{name: changed[name] for name in {p.split("/")[1] for p in refs}})
+
+    def _fetch(self, ref: str, secrets: dict[str, str]) -> Json:
+        scheme, _, name = ref.partition(":")
+        if scheme == "blob":
+            data = self._reader.value("blob", (name,))
+            if data is None or hashlib.sha256(data).hexdigest() != name:
+                raise OperatorError(
+                    f"the offloaded value {name[:12]} is missing or damaged; restore the store from a backup"
+                )
+            return json.loads(data)
+        value = self.open_sealed(name)
+        for text in _texts(value):
+            if len(text) >= MIN_SECRET:
+                secrets[text] = name
+        return value
+
+    def open_sealed(self, token: str) -> Json:
+        """The private value behind a pseudonym."""
+        cipher = self._reader.value("sealed", (token,))
+        if cipher is None:
+            raise OperatorError(f"the sealed value {token!r} is missing; restore the store from a backup")
+        return json.loads(AESGCM(self.key).decrypt(cipher[:12], cipher[12:], token.encode()))
+
+    @property
+    def key(self) -> bytes:
+        """The installation's key, made when the first private value is met; readable by the owner only."""
+        if self._key is None:
+            if not self._path.exists():
+                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+                with os.fdopen(descriptor, "wb") as file:
+                    file.write(AESGCM.generate_key(256))
+                    file.flush()
+                    os.fsync(file.fileno())
+            self._key = self._path.read_bytes()
+        return self._key
+
+
+def redact(value: Json, secrets: Mapping[str, str]) -> Json:
+    """Replace every private text that stands anywhere in `value` by its pseudonym."""
+    if not secrets:
+        return value
+    if isinstance(value, str):
+        for text, token in secrets.items():
+            if text in value:
+                value = value.replace(text, token)
+        return value
+    if isinstance(value, dict):
+        return {redact(key, secrets): redact(item, secrets) for key, item in value.items()}
+    if isinstance(value, list):
+        return [redact(item, secrets) for item in value]
+    return value
+
+
+def _may_be_large(value: Any) -> bool:
+    """Cheap guess that spares most values the second encoding: small containers of short texts are not large."""
+    if isinstance(value, str):
+        return len(value) * 4 > OFFLOAD_BYTES
+    if len(value) > 64:
+        return True
+    items = value.values() if isinstance(value, dict) else value
+    return any(_may_be_large(item) for item in items if isinstance(item, str | list | dict))
+
+
+def _texts(value: Json) -> list[str]:
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, dict):
+        return [text for item in value.values() for text in _texts(item)]
+    if isinstance(value, list):
+        return [text for item in value for text in _texts(item)]
+    return [str(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
+
+
+def _escape(key: str) -> str:
+    """JSON Pointer escaping (RFC 6901)."""
+    return key.replace("~", "~0").replace("/", "~1")
+
+
+def _put_at(root: dict[str, Any], pointer: str, value: Json) -> None:
+    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
+    node: Any = root
+    for part in parents:
+        node = node[int(part)] if isinstance(node, list) else node[part]
+    if isinstance(node, list):
+        node[int(last)] = value
+    else:
+        node[last] = value

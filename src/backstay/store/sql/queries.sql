@@ -1,0 +1,111 @@
+-- Every statement that reads or changes one thing. `-- name: purpose` heads each; parameters only, never text.
+-- Multi-row inserts of a commit are built in journal.py, because their length varies.
+
+-- take_ownership: fence out any process that opened the store before us
+UPDATE owner SET epoch = epoch + 1 WHERE id = 1 RETURNING epoch;
+
+-- epoch: who owns the store now
+SELECT epoch FROM owner WHERE id = 1;
+
+-- last_commit: where the chain over all runs stands
+SELECT id, last, hash FROM commits ORDER BY id DESC LIMIT 1;
+
+-- last_position: the newest event
+SELECT coalesce(max(position), 0) FROM events;
+
+-- newest_at: the newest time that any event carries near the tail
+SELECT max(json_extract(body, '$.at')) FROM (SELECT body FROM events ORDER BY position DESC LIMIT 50);
+
+-- delete_wait: this wait is over
+DELETE FROM waits WHERE run = ? AND command = ?;
+
+-- events_of_run: the journal of one run
+SELECT seq, kind, body, hash FROM events WHERE run = ? ORDER BY seq;
+
+-- events_of_run_after: what a run's journal gained
+SELECT seq, kind, body, hash FROM events WHERE run = ? AND seq > ? ORDER BY seq;
+
+-- events_after: the whole journal in order of commit
+SELECT position, run, seq, kind, body, hash FROM events WHERE position > ? ORDER BY position LIMIT ?;
+
+-- commits_all: the chain over all runs
+SELECT id, last, hash FROM commits ORDER BY id;
+
+-- head_of_run: where a run's chain stands
+SELECT seq, hash FROM events WHERE run = ? ORDER BY seq DESC LIMIT 1;
+
+-- run: one run
+SELECT * FROM runs WHERE id = ?;
+
+-- runs_like: runs whose id begins or ends with a text
+SELECT * FROM runs WHERE id GLOB ? || '*' OR id GLOB '*' || ? LIMIT 2;
+
+-- run_by_key: the run that a key already started
+SELECT * FROM runs WHERE workflow = ? AND key = ?;
+
+-- runs: runs, newest first
+SELECT * FROM runs
+WHERE (:status IS NULL OR status = :status) AND (:workflow IS NULL OR workflow = :workflow)
+  AND (:before IS NULL OR id < :before)
+ORDER BY id DESC LIMIT :limit;
+
+-- runs_by_status: how many runs stand where
+SELECT workflow, status, count(*) AS runs FROM runs GROUP BY workflow, status ORDER BY workflow, status;
+
+-- runs_heads: the heads that the chain must reach
+SELECT id, seq, head FROM runs;
+
+-- runs_to_resume: runs that a stopped worker left in the middle
+SELECT id FROM runs WHERE status = 'running';
+
+-- children_ended: parents that have not heard yet how their child ended
+SELECT waits.run AS parent, waits.command AS command, runs.id AS child
+FROM waits JOIN runs ON runs.id = waits.subject
+WHERE waits.kind = 'child' AND runs.status IN ('finished', 'failed', 'cancelled');
+
+-- children_of: runs that a run started
+SELECT * FROM runs WHERE parent = ? ORDER BY id;
+
+-- waits_of_run: what one run waits for
+SELECT * FROM waits WHERE run = ? ORDER BY command;
+
+-- wait: one wait
+SELECT * FROM waits WHERE run = ? AND command = ?;
+
+-- waits: everything that waits, the soonest due first
+SELECT waits.*, runs.workflow AS workflow FROM waits JOIN runs ON runs.id = waits.run
+WHERE (:queue IS NULL OR queue = :queue) AND (:kind IS NULL OR kind = :kind) AND (:action IS NULL OR subject = :action)
+  AND (:people = 0 OR queue <> '')
+ORDER BY due_at IS NULL, due_at, opened_at, run, command LIMIT :limit;
+
+-- waits_on: what waits on one action or child in one way, oldest first
+SELECT run, command FROM waits WHERE subject = ? AND kind = ? ORDER BY opened_at, run LIMIT ?;
+
+-- waits_of_kind: what waits in one way, oldest first
+SELECT run, command, subject FROM waits WHERE kind = ? ORDER BY opened_at, run;
+
+-- queue_counts: what lies in each queue
+SELECT queue, kind, count(*) AS items, count(claimed_by) AS claimed, min(opened_at) AS oldest,
+       sum(due_at IS NOT NULL AND due_at < :now) AS overdue
+FROM waits WHERE queue <> '' GROUP BY queue, kind ORDER BY queue, kind;
+
+-- next_wake: when the next timer is due
+SELECT min(wake_at) FROM waits;
+
+-- due: runs whose timer has come
+SELECT DISTINCT run FROM waits WHERE wake_at <= ? LIMIT ?;
+
+-- definition: a stored definition
+SELECT version, name, text, stored_at FROM definitions WHERE version = ?;
+
+-- definitions: all stored definitions
+SELECT version, name, stored_at FROM definitions ORDER BY name, stored_at;
+
+-- blob: a large value
+SELECT data FROM blobs WHERE digest = ?;
+
+-- sealed: a private value
+SELECT cipher FROM sealed WHERE token = ?;
+
+-- system_events: what the system recorded about a kind of thing
+SELECT kind, body FROM events WHERE run = 'system' AND json_extract(body, '$.what') = ? ORDER BY seq;

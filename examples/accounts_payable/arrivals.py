@@ -19,7 +19,7 @@ from examples.accounts_payable.erp import Erp, queries
 from examples.accounts_payable.figures import key as bare
 from examples.accounts_payable.models import Document, Seen
 
-PATIENCE = 40
+PATIENCE = 20
 
 
 class EarlierNotRead(Exception):
@@ -35,8 +35,11 @@ def enter(erp: Erp, document: Document, vendor_id: str | None, number: str) -> N
         _add(db, document, vendor_id, number, None if not free else document.arrival)
 
 
-def claim(erp: Erp, document: Document, vendor_id: str, number: str) -> list[Seen]:
-    """The invoices of this vendor and number that came before; raises EarlierNotRead while that is not yet known."""
+def claim(erp: Erp, document: Document, vendor_id: str, number: str, *, patient: bool = False) -> list[Seen]:
+    """The invoices of this vendor and number that came before; raises EarlierNotRead while that is not yet known.
+
+    patient: do not count this as a refusal, because the caller asks again at once.
+    """
     with erp.transaction() as db:
         entry = _one(db, "entry_of", digest=document.digest)
         if not entry or (entry["vendor_id"], entry["number_key"]) != (vendor_id, bare(number)):
@@ -44,7 +47,7 @@ def claim(erp: Erp, document: Document, vendor_id: str, number: str) -> list[See
             entry = _one(db, "entry_of", digest=document.digest)
         assert entry is not None
         missing = _first_missing(db, entry)
-        if missing and _count_refusal(db, document.digest) > PATIENCE:
+        if missing and not patient and _count_refusal(db, document.digest) > PATIENCE:
             while missing:
                 _take(db, missing, turn=0, digest="", name="(not read in time)", vendor_id=None, number_key="")
                 missing = _first_missing(db, entry)

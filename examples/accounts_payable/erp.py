@@ -114,6 +114,8 @@ class Erp:
             if known:
                 return _invoice_id(known["id"])
             taken = _one(db, "invoice_by_number", **number)
+            if taken and taken["document"] == posting.document:
+                return _invoice_id(taken["id"])  # from the manual backlog: another key, the same document
             if taken:
                 raise RefusedByErp(
                     f"invoice {posting.number!r} of vendor {posting.vendor_id!r} is already posted as "
@@ -237,6 +239,8 @@ class Erp:
     @contextmanager
     def transaction(self) -> Iterator[sqlite3.Connection]:
         """One transaction: committed and synced at the end, rolled back on an error."""
+        if not self.path.exists():
+            raise ErpUnavailable(f"the ERP's database {self.path.name!r} is not there: `seed` creates it")
         db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=15, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row

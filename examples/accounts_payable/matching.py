@@ -29,8 +29,14 @@ def match_lines(invoice: Invoice, order: Order, cost_centres: Mapping[str, str])
                     cost_centre=_mapped(line.description, cost_centres),
                 )
             )  # fmt: skip
-    net = invoice.net if invoice.net is not None else Decimal(0)
-    return Match(lines=matches, net_off=net - sum((line.amount for line in invoice.lines), Decimal(0)))
+    stated = invoice.net if invoice.net is not None else invoice.total
+    summed = sum((line.amount for line in invoice.lines), Decimal(0))
+    head = []
+    if invoice.currency != order.currency:
+        head.append(f"the invoice is in {invoice.currency}, order {order.number} in {order.currency}")
+    if not invoice.lines:
+        head.append("the invoice has no lines that could be matched")
+    return Match(lines=matches, net_off=(stated or Decimal(0)) - summed, head=head)
 
 
 def _fitting(line: Line, open_lines: Sequence[OrderLine]) -> list[OrderLine]:

@@ -9,7 +9,7 @@ from datetime import date
 from decimal import Decimal
 from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 
 class Frozen(BaseModel):
@@ -74,7 +74,7 @@ class Invoice(Frozen):
     net: Decimal | None = None
     tax: Decimal | None = None
     po_number: str = ""
-    lines: list[Line] = []
+    lines: list[Line] = Field(default_factory=list)
 
 
 class Reading(Frozen):
@@ -83,9 +83,9 @@ class Reading(Frozen):
     invoice: Invoice
     confidence: float
     """The least sure of vendor, number, date, total and currency."""
-    doubts: list[str] = []
+    doubts: list[str] = Field(default_factory=list)
     """Why a person should look, in words; empty when nobody needs to."""
-    found: dict[str, Found] = {}
+    found: dict[str, Found] = Field(default_factory=dict)
     pages: int = 0
 
 
@@ -123,13 +123,13 @@ class LineMatch(Frozen):
 
     description: str
     amount: Decimal
-    quantity: Decimal = Decimal(1)
+    quantity: Decimal = Decimal("1")
     order_line: int | None = None
     cost_centre: str = ""
     """Empty when nothing says who pays for it."""
-    price_off: Decimal = Decimal(0)
+    price_off: Decimal = Decimal("0")
     """Unit price above the order's, as a fraction of it."""
-    over_received: Decimal = Decimal(0)
+    over_received: Decimal = Decimal("0")
     """Quantity invoiced beyond what was received and not yet invoiced."""
 
 
@@ -139,6 +139,8 @@ class Match(Frozen):
     lines: list[LineMatch]
     net_off: Decimal
     """How far the lines are from the net total that the invoice states."""
+    head: list[str] = Field(default_factory=list)
+    """What does not agree in the heads of invoice and order, in words."""
 
 
 class Coded(Frozen):
@@ -178,8 +180,19 @@ class Outcome(Frozen):
 
     status: Literal["posted", "rejected", "duplicate"]
     invoice_id: str = ""
-    by: str = ""
     reason: str = ""
+
+    @classmethod
+    def posted(cls, invoice_id: str) -> Outcome:
+        return Outcome(status="posted", invoice_id=invoice_id)
+
+    @classmethod
+    def rejected(cls, reason: str) -> Outcome:
+        return Outcome(status="rejected", reason=reason)
+
+    @classmethod
+    def duplicate(cls, reason: str) -> Outcome:
+        return Outcome(status="duplicate", reason=reason)
 
 
 # --- the forms that people fill in ---------------------------------------------------------------------
@@ -221,7 +234,7 @@ class DuplicateJudged(Frozen):
 class LinesCoded(Frozen):
     """A cost centre for each line that had none, or why the invoice is sent back."""
 
-    lines: list[Coded] = []
+    lines: list[Coded] = Field(default_factory=list)
     reject: str = ""
 
 

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backstay import events as ev
 from backstay.commands import Call
-from backstay.engine.replay import Machine, Open
+from backstay.engine.frames import Open
+from backstay.engine.replay import Machine
 from backstay.errors import JournalCorrupted, JournalMismatch, StoreUnavailable
 from backstay.events import Event
 from backstay.governance.labels import Labels

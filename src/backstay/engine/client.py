@@ -16,15 +16,23 @@ from backstay import events as ev
 from backstay.actions import Action, invalid
 from backstay.commands import Call, Task
 from backstay.engine.activation import Activation
-from backstay.engine.replay import Open, adapter_for
+from backstay.engine.frames import Open, adapter_for
 from backstay.engine.runner import Runner
-from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
+from backstay.errors import Conflict, NotAllowed, NotFound, StoreUnavailable
 from backstay.events import Refs
 from backstay.governance.approvals import check_decider
 from backstay.language import Workflow
 from backstay.store.journal import Write
 from backstay.store.views import (
-    BACKLOG, QueueCount, Run, Stored, Wait, find_run, read_events, read_run, read_wait,
+    BACKLOG,
+    QueueCount,
+    Run,
+    Stored,
+    Wait,
+    find_run,
+    read_events,
+    read_run,
+    read_wait,
 )  # fmt: skip
 from backstay.types import Json
 
@@ -48,7 +56,7 @@ class Client:
     async def start(
         self,
         workflow: Workflow[..., Any] | str,
-        input: Mapping[str, Any] | None = None,  # noqa: A002 - the field's word
+        input: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
         by: str = "system",
@@ -64,7 +72,7 @@ class Client:
 
     async def signal(
         self, run: str, name: str, payload: Json = None, *, id: str | None = None, by: str = "system"
-    ) -> None:  # noqa: A002
+    ) -> None:
         """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
         found = self._loaded(run)
 
@@ -111,6 +119,23 @@ class Client:
             if not self._reader.all("waits_of_kind", ("retry",)):
                 return
             await self._runner.dispatch.next_end()
+
+    async def quiet(self) -> None:
+        """Return when no run is being advanced; failed calls may still be waiting for their next attempt.
+
+        Raises what made the worker stop, if it had to.
+        """
+        await self._runner.dispatch.idle()
+        if self._runner.dispatch.fatal is not None:
+            raise self._runner.dispatch.fatal
+
+    def next_timer(self) -> float | None:
+        """When the next timer is due, in seconds since the epoch."""
+        return self._runner.next_timer()
+
+    async def fire_timers(self) -> None:
+        """Look at the timers now (a clock was moved)."""
+        await self._runner.fire_due()
 
     def run(self, run: str) -> Run:
         """A run by its id, or by an unambiguous part of at least four characters."""

@@ -11,38 +11,27 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from time import perf_counter_ns
-from typing import Any, Final, Literal, Protocol, cast
+from typing import Any, Literal, cast
 
 from backstay import events as ev
 from backstay.actions import Action
 from backstay.commands import Call
+from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers, Turnstile
-from backstay.engine.replay import Machine, Open
+from backstay.engine.stages import STAGES, Case, Gate, Refusal
 from backstay.engine.threads import Threads
 from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
-from backstay.events import Event, Fault, Refs
-from backstay.governance.approvals import call_digest
-from backstay.governance.budgets import Limits, crossed
-from backstay.governance.labels import Labels
-from backstay.governance.policy import Facts, Policy, Rule
+from backstay.events import Fault, Refs
+from backstay.governance.budgets import Limits
+from backstay.governance.policy import Policy
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import Payloads, redact
-from backstay.store.views import Run, Wait, WaitKind
-from backstay.types import Json, canonical, digest, seconds
-
-
-class Case(Protocol):
-    """What the gateway needs of a run's activation."""
-
-    machine: Machine
-    row: Run
-    labels: Labels
-
-    async def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> None: ...
+from backstay.store.views import Wait, WaitKind
+from backstay.types import Json, digest, seconds
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,145 +44,6 @@ class Alert:
     action: str
     message: str
     at: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refusal:
-    """Why a stage stopped a call, and what becomes of it."""
-
-    then: Literal["deny", "hold", "divert", "switch"]
-    stage: str
-    reason: str
-    rule: Rule | None = None
-
-
-@dataclass(slots=True, kw_only=True)
-class Gate:
-    """One call on its way through the stages."""
-
-    case: Case
-    leaf: Open
-    name: str
-    action: Action[Any]
-    args: Json
-    values: dict[str, Any] = field(default_factory=dict)
-    """The arguments as the action's own types."""
-    approval: str | None = None
-    """The granted approval that the intent will consume."""
-    rule: str = ""
-
-    @property
-    def undoing(self) -> bool:
-        """Whether this call is the compensation of another."""
-        return self.leaf.id.startswith("c")
-
-    def digest(self) -> str:
-        return call_digest(
-            version=self.case.row.version, action=self.name, interface=self.action.interface_digest, args=self.args
-        )
-
-
-# --- the stages ---------------------------------------------------------------------------------------
-
-
-def pinned_interface(_: Gateway, gate: Gate) -> Refusal | None:
-    """The definition names the action, and the deployed one still has the interface that the definition pinned."""
-    if gate.undoing:
-        return None
-    interface = gate.case.machine.program.interfaces.get(gate.name)
-    if interface is None or interface.kind != "action":
-        return Refusal(then="deny", stage="allow-list", reason=f"the definition does not list action {gate.name!r}")
-    if interface.digest != gate.action.interface_digest:
-        return Refusal(
-            then="deny",
-            stage="pinned-interface",
-            reason=f"the deployed action {gate.name!r} no longer has the interface that this version was checked against",
-        )
-    return None
-
-
-def closed_arguments(_: Gateway, gate: Gate) -> Refusal | None:
-    """The arguments fit the action's closed schema."""
-    if gate.undoing:
-        offered = gate.args
-        gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
-    try:
-        gate.values = gate.action.read_arguments(canonical(gate.args))
-    except InvalidInput as error:
-        return Refusal(then="deny", stage="arguments", reason=str(error))
-    return None
-
-
-def switches(gateway: Gateway, gate: Gate) -> Refusal | None:
-    """No kill switch stops it."""
-    scope = gateway.switches.stops(action=gate.name, effect=gate.action.effect, workflow=gate.case.row.workflow)
-    if scope is None:
-        return None
-    return Refusal(then="switch", stage="switch", reason=f"switch {scope!r} is off: {gateway.switches.off[scope]}")
-
-
-def breaker(gateway: Gateway, gate: Gate) -> Refusal | None:
-    """The action's target is not known to be down."""
-    if not gateway.breakers.diverts(gate.action):
-        return None
-    return Refusal(then="divert", stage="breaker", reason=f"action {gate.name!r} keeps failing; its breaker is open")
-
-
-def budget(gateway: Gateway, gate: Gate) -> Refusal | None:
-    """The run stays within what it may do; the place in the count was reserved when the call was asked for."""
-    reason = crossed(gateway.limits, calls=gate.leaf.number, effects=gate.leaf.effect_number)
-    return Refusal(then="deny", stage="budget", reason=reason) if reason else None
-
-
-def labels(_: Gateway, gate: Gate) -> Refusal | None:
-    """No outsider's text decides who or what the call is about, unless a person approved exactly this call."""
-    if not gate.action.sinks or gate.undoing:
-        return None
-    suspects = {name: gate.case.labels.suspects(gate.args.get(name)) for name in gate.action.sinks}
-    named = sorted(name for name, found in suspects.items() if found)
-    if not named or _granted(gate):
-        return None
-    return Refusal(
-        then="hold",
-        stage="labels",
-        reason=f"{', '.join(named)}: chosen by text from outside, so a person must confirm it",
-    )
-
-
-def policy(gateway: Gateway, gate: Gate) -> Refusal | None:
-    """The rule table allows it, or holds it and a person approved exactly this call."""
-    row = gate.case.row
-    facts = Facts(action=gate.name, effect=gate.action.effect, workflow=row.workflow, now=gateway.clock.stamp())
-    rule = gateway.policy.decide(facts)
-    gate.rule = rule.id
-    if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
-        return None
-    then = "hold" if rule.verdict == "hold" else "deny"
-    return Refusal(then=then, stage="policy", reason=f"{rule.reason or rule.verdict} (rule {rule.id!r})", rule=rule)
-
-
-STAGES: Final[tuple[Callable[[Gateway, Gate], Refusal | None], ...]] = (
-    pinned_interface,
-    closed_arguments,
-    switches,
-    breaker,
-    budget,
-    labels,
-    policy,
-)
-"""The gate, in order. A stage returns None to let the call pass."""
-
-
-def _granted(gate: Gate) -> bool:
-    """Whether a person approved exactly this call: same version, action, interface and arguments."""
-    if gate.approval is not None:
-        return True
-    leaf, wanted = gate.leaf, gate.digest()
-    if leaf.approval is not None and leaf.approved == wanted:
-        gate.approval = leaf.approval
-    else:
-        gate.approval = gate.case.machine.grants.pop(wanted, None)
-    return gate.approval is not None
 
 
 # --- the door -----------------------------------------------------------------------------------------
@@ -354,7 +204,7 @@ class Gateway:
         action, leaf = gate.action, gate.leaf
         fault = Fault(type=type(error).__name__, message=self._clean(gate, error))
         changes = action.effect != "read"
-        definite = isinstance(error, NotRetryable | action.retry.give_up_on)
+        definite = isinstance(error, (NotRetryable, *action.retry.give_up_on))
         if not definite and self.breakers.failed(action):
             await self._tell_breaker(gate, opened=True)
         if isinstance(error, InvalidInput) and not definite:
@@ -425,7 +275,7 @@ class Gateway:
                 attempt=attempt,
                 fault=fault,
                 path=gate.case.machine.take_path(),
-            )  # fmt: skip
+            )
         )
 
     async def _enqueue(self, gate: Gate, kind: WaitKind, fault: Fault, suggestion: str) -> None:

@@ -12,7 +12,7 @@ from pydantic_core import to_jsonable_python
 from backstay import events as ev
 from backstay.actions import schema_of
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
-from backstay.engine.replay import Open
+from backstay.engine.frames import Open
 from backstay.errors import InvalidInput
 from backstay.events import Refs
 from backstay.governance.approvals import call_digest
@@ -101,7 +101,7 @@ class Opener:
                 name=command.name,
                 due=due,
                 path=case.machine.take_path(),
-            ),  # fmt: skip
+            ),
         )
         case.put_wait(write, self._wait(case, leaf, "signal", "", command.name, due=due, wake=due))
 
@@ -144,7 +144,7 @@ class Opener:
                     workflow=command.workflow,
                     run="",
                     path=case.machine.take_path(),
-                ),  # fmt: skip
+                ),
             )
             case.stage(write, ev.ChildEnded(at=self._stamp(), command=leaf.id, status="failed", reason=fault.message))
             return
@@ -158,7 +158,7 @@ class Opener:
                 run=child,
                 detached=command.detached,
                 path=case.machine.take_path(),
-            ),  # fmt: skip
+            ),
         )
         if not command.detached:
             case.put_wait(write, self._wait(case, leaf, "child", "", f"child {command.workflow}", subject=child))

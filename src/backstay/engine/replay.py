@@ -10,15 +10,15 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Final, Literal, TypeAlias, cast
+from typing import Any, Final
 
-from pydantic import TypeAdapter, ValidationError
+from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
-from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, shape_of
 from backstay.errors import (
     ActionDenied,
     ActionFailed,
@@ -33,69 +33,6 @@ from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
 from backstay.store.payloads import redact
 from backstay.types import Decision, Done, Json, Winner
-
-State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
-"""new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
-its backlog. unknown: somebody must settle it. held: a person must approve it."""
-
-LEAVES: Final = (Call, Start, Approval, Task, WaitFor, Sleep, Draw, Note)
-
-
-@dataclass(slots=True, kw_only=True)
-class Fork:
-    """An open `gather` or `race`."""
-
-    command: Gather | Race
-    parent: Fork | None
-    index: int
-    children: list[Open | Fork] = field(default_factory=list)
-    results: list[Any] = field(default_factory=list)
-    missing: int = 0
-    over: bool = False
-
-
-@dataclass(slots=True, kw_only=True)
-class Open:
-    """A command that has no answer yet, and what its journal says of it."""
-
-    id: str
-    command: Command[Any]
-    site: str
-    occurrence: int = 0
-    args: Json = None
-    """Arguments of a call or of a child's input, as JSON."""
-    parent: Fork | None = None
-    index: int = 0
-    state: State = "new"
-    attempt: int = 0
-    """Attempts that were begun."""
-    spent: int = 0
-    """Attempts of earlier series, before somebody sent the call back to the gate."""
-    number: int = 0
-    """Which call of the run this is, from 1."""
-    effect_number: int = 0
-    """Which call that changes something this is, from 1; 0 for a read."""
-    first_at: str | None = None
-    retry_at: str | None = None
-    intent: ev.CallIntended | None = None
-    """The last intent, until its effect is known to have happened or not."""
-    approval: str | None = None
-    """A granted approval that its next intent will consume."""
-    approved: str | None = None
-    """Digest of the call that was approved."""
-    opened: Event | None = None
-    refused: bool = False
-    """Its arguments cannot be written as JSON; the answer is already on its way."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outcome:
-    """How a run ended."""
-
-    status: Literal["finished", "failed", "cancelled"]
-    result: Json = None
-    fault: Fault | None = None
-    reason: str = ""
 
 
 class Machine:
@@ -378,7 +315,7 @@ class Machine:
     # --- answering ---
 
     def _answer_json(self, leaf: Open, value: Json) -> None:
-        shape = _shape(leaf.command)
+        shape = shape_of(leaf.command)
         try:
             self._answer(leaf, value if shape is None else shape.validate_python(value, strict=False))
         except ValidationError as error:
@@ -559,36 +496,6 @@ class Machine:
 
 def _may_have_happened(leaf: Open) -> bool:
     return isinstance(leaf.command, Call) and leaf.intent is not None
-
-
-_SHAPES: dict[Any, TypeAdapter[Any]] = {}
-
-
-def _shape(command: Command[Any]) -> TypeAdapter[Any] | None:
-    """The adapter that reads a command's answer, or None when JSON is what the workflow gets."""
-    match command:
-        case Call() | Start():
-            shape = command.returns
-        case Task():
-            shape = command.form
-        case WaitFor():
-            shape = command.type
-        case _:
-            shape = None
-    return None if shape is None else adapter_for(shape)
-
-
-def adapter_for(shape: Any) -> TypeAdapter[Any]:
-    """The adapter of a type, made once."""
-    if isinstance(shape, TypeAdapter):
-        return cast("TypeAdapter[Any]", shape)
-    try:
-        found = _SHAPES.get(shape)
-        if found is None:
-            found = _SHAPES[shape] = TypeAdapter(shape)
-        return found
-    except TypeError:  # an unhashable annotation
-        return TypeAdapter(shape)
 
 
 _HANDLERS: Final[dict[type[Event], Callable[[Machine, Any, int], None]]] = {

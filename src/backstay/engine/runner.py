@@ -9,6 +9,7 @@ import asyncio
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from backstay import events as ev
@@ -32,7 +33,7 @@ from backstay.store.database import Reader
 from backstay.store.journal import SYSTEM, Head, Journal, Write, genesis
 from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait, find_run, read_run, read_wait
-from backstay.types import Json, seconds
+from backstay.types import Json, iso, seconds
 
 log = logging.getLogger("backstay")
 
@@ -63,7 +64,7 @@ class Runner:
         self.journal, self.reader, self.clock, self.payloads = journal, reader, clock, payloads
         self.gateway, self.workflows, self.settings = gateway, workflows, settings
         self.opener = Opener(self)
-        self.dispatch = Dispatch(self._advance, self._fire_due, clock)
+        self.dispatch = Dispatch(self._advance, self.fire_due, clock)
         self._hot: OrderedDict[str, Activation] = OrderedDict()
         self._programs: dict[str, Program] = {}
         self._stored: set[str] = set()
@@ -315,7 +316,7 @@ class Runner:
 
     # --- timers and breakers ---
 
-    async def _fire_due(self) -> str | None:
+    async def fire_due(self) -> str | None:
         """Wake every run whose timer has come; returns when the next one is due."""
         moment = self.clock.stamp()
         for row in self.reader.all("due", (moment, 1000)):
@@ -325,12 +326,15 @@ class Runner:
                 log.warning("timer of run %s: %s", row["run"], error)
         for name in self.gateway.breakers.ready_for_canary:
             await self._send_canary(name)
-        following = self.reader.value("next_wake")
+        following = self.next_timer()
+        return None if following is None else iso(datetime.fromtimestamp(following, UTC))
+
+    def next_timer(self) -> float | None:
+        """When the next timer or canary is due, in seconds since the epoch."""
+        stored = self.reader.value("next_wake")
+        times = [datetime.fromisoformat(stored).timestamp()] if stored else []
         canary = self.gateway.breakers.next_canary
-        if canary is not None:
-            stamp = self.clock.stamp_after(max(0.0, canary - self.clock.timestamp()))
-            following = min(following, stamp) if following else stamp
-        return following
+        return min([*times, canary] if canary is not None else times, default=None)
 
     def _fire(self, case: Activation, write: Write, moment: str) -> None:
         for wait in list(case.waits.values()):

@@ -130,9 +130,11 @@ class _ClassChecker:
         for decorator in node.decorator_list:
             if not isinstance(decorator, ast.Name) or self.closure.outside(decorator.id) not in METHOD_DECORATORS:
                 self.refuse("B405", decorator, ast.unparse(decorator))
-        bound = not any(dotted(decorator) == "staticmethod" for decorator in node.decorator_list)
+        decorators = [dotted(decorator) for decorator in node.decorator_list]
         checker = FunctionChecker(self.closure, self.item, "method", Calls)
-        checker.function(node, skip_first=bound)
+        if "classmethod" in decorators and node.args.args:
+            checker.own_class = node.args.args[0].arg
+        checker.function(node, skip_first="staticmethod" not in decorators)
         self.found.extend(checker.found)
 
 

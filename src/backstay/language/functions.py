@@ -66,6 +66,8 @@ class FunctionChecker:
         self.finally_depth = 0
         self.loops_in_finally = 0
         self.in_generator = 0
+        self.own_class = ""
+        """In a class method: the name by which it calls its class."""
         self.calls = calls(self)
 
     def refuse(self, code: str, node: ast.AST, name: str = "", **changes: Any) -> None:
@@ -135,6 +137,8 @@ class FunctionChecker:
     # --- names ---------------------------------------------------------------------------------------
 
     def kind(self, name: str) -> str:
+        if name and name == self.own_class:
+            return self.item.kind
         return "variable" if name in self.variables else self.closure.kind(name)
 
     def name(self, node: ast.Name) -> None:

@@ -143,6 +143,13 @@ def each(items: Any) -> Any:
     return items
 
 
+def walk(items: Any) -> Any:
+    """What a `for` statement walks over; its rounds are counted one by one."""
+    if isinstance(items, set | frozenset):
+        raise TypeError("a set has no order here; use a list")
+    return items
+
+
 def total(items: Iterable[Any], /, start: Any = 0) -> Any:
     """`sum` by plain addition from the left: Python 3.12 sums floats another way than 3.11."""
     if isinstance(start, str):

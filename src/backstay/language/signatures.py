@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from typing import Any, cast, get_type_hints
@@ -20,6 +20,7 @@ class Signature:
     """Types and defaults of a function's parameters, and the type of its result."""
 
     name: str
+    fn: Callable[..., Any]
     hints: Mapping[str, Any]
     defaults: Mapping[str, Any]
     returns: Any
@@ -30,7 +31,7 @@ class Signature:
         resolved = get_type_hints(fn, {**fn.__globals__, **(near or {})}, include_extras=True)
         parameters = inspect.signature(fn).parameters
         defaults = {name: item.default for name, item in parameters.items() if item.default is not item.empty}
-        return cls(fn.__name__, {name: resolved.get(name, Any) for name in parameters}, defaults, resolved.get("return", Any))
+        return cls(fn.__name__, fn, {name: resolved.get(name, Any) for name in parameters}, defaults, resolved.get("return", Any))
 
     @cached_property
     def model(self) -> type[BaseModel]:

@@ -5,6 +5,7 @@ The engine makes one context per run; instrumented code finds the run's tracker 
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextvars import Context, ContextVar
 from decimal import ROUND_HALF_EVEN, Decimal, DivisionByZero, InvalidOperation, Overflow, setcontext
 from decimal import Context as DecimalContext
@@ -12,6 +13,7 @@ from enum import Enum
 from typing import Any, Final
 
 from backstay.errors import ProgramLimit
+from backstay.language.tables import DecisionTable
 from backstay.language.text import shown
 from backstay.types import Json
 
@@ -153,7 +155,7 @@ def _entry(raw: Raw) -> dict[str, Json]:
         entry["name"] = point.name
     if point.text:
         entry["text"] = point.text
-    entry["verdict"] = outcome if outcome is True or outcome is False else shown(outcome)
+    entry["verdict"] = SEALED if "" in point.hidden and not isinstance(outcome, bool) else shown(outcome)
     entry["values"] = {
         label: SEALED if label in point.hidden else shown(value)
         for label, value in zip(point.labels, values, strict=False)
@@ -180,3 +182,21 @@ def enter() -> Tracker:
         raise ProgramLimit(f"rules and methods nested deeper than {MAX_NESTING}")
     tracker.depth += 1
     return tracker
+
+
+def ask_rule(point: Point, fn: Callable[..., Any], *args: Any, **named: Any) -> Any:
+    """Call a rule and report what it was asked and what it said."""
+    values = freeze(point, (*args, *named.values()))
+    outcome = fn(*args, **named)
+    current_tracker.get().add((point, keep(outcome), values))
+    return outcome
+
+
+def ask_table(point: Point, table: DecisionTable, *args: Any, **named: Any) -> Any:
+    """Ask a decision table and report the row that answered."""
+    values = freeze(point, (*args, *named.values()))
+    tracker = current_tracker.get()
+    tracker.spend(1)
+    outcome, row = table.decide(*args, **named)
+    tracker.add((point, keep(outcome), values, row))
+    return outcome

@@ -1,0 +1,103 @@
+"""Accounts payable as a workflow: from a document that arrived to an invoice that is posted, sent back, or waiting for a person.
+
+Every exception is a task in the queue of those who can settle it; what they fill in decides whether the case goes on. Nothing
+is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is killed when.
+"""
+
+from __future__ import annotations
+
+from decimal import Decimal
+
+from backstay import ActionFailed, approval, start, task, workflow
+from examples.accounts_payable.actions import (
+    alert_it, claim_number, create_invoice, create_invoice_from_backlog, enter_arrival, find_order, find_vendor,
+    match_invoice, read_document, submit_payment, value_in_euro, vendor_by_id,
+)  # fmt: skip
+from examples.accounts_payable.models import (
+    Document, DuplicateJudged, Invoice, LinesCoded, MismatchJudged, OrderFound, Outcome, Reading, Reviewed, VendorFound,
+)  # fmt: skip
+from examples.accounts_payable.rules import (
+    coded, corrected, incomplete, mismatches, needs_approval, needs_review, posting_of, uncoded_lines, vendor_unusable,
+    was_seen_before,
+)  # fmt: skip
+
+
+@workflow
+async def pay_invoice(invoice_id: str, amount: Decimal, currency: str) -> str:
+    """Pay a posted invoice; the payment is irreversible, so the gateway holds it for the treasury."""
+    return await submit_payment(invoice_id, amount, currency)
+
+
+@workflow
+async def process_invoice(document: Document) -> Outcome:
+    """Read, check, match, approve and post one incoming invoice."""
+    unreadable = ""
+    reading = Reading(invoice=Invoice(), confidence=0.0)
+    vendor = None
+    try:
+        reading = await read_document(document)
+    except ActionFailed as failure:
+        unreadable = failure.message
+    invoice = reading.invoice
+    if unreadable == "" and not needs_review(reading):
+        vendor = await find_vendor(invoice)
+    await enter_arrival(document, vendor.id if vendor is not None else None, invoice.number)
+
+    while unreadable != "" or needs_review(reading) or incomplete(invoice):
+        queue = "unreadable" if unreadable != "" else "invoice-review"
+        review = await task(queue, show={"document": document, "reading": reading, "problem": unreadable}, form=Reviewed)
+        if review.reject != "":
+            return Outcome.rejected(review.reject)
+        invoice = corrected(invoice, review)
+        unreadable = ""
+        reading = Reading(invoice=invoice, confidence=1.0, found=reading.found, pages=reading.pages)
+        vendor = await find_vendor(invoice)
+
+    while vendor is None or vendor_unusable(vendor):
+        found = await task("vendor-set-up", show={"invoice": invoice, "vendor": vendor}, form=VendorFound)
+        if found.reject != "":
+            return Outcome.rejected(found.reject)
+        vendor = await vendor_by_id(found.vendor_id)
+
+    order = await find_order(invoice.po_number, vendor.id)
+    while order is None:
+        answer = await task("missing-po", show={"invoice": invoice, "vendor": vendor}, form=OrderFound)
+        if answer.reject != "":
+            return Outcome.rejected(answer.reject)
+        order = await find_order(answer.po_number, vendor.id)
+
+    seen = await claim_number(document, vendor.id, invoice.number)
+    if was_seen_before(seen):
+        judged = await task("possible-duplicate", show={"invoice": invoice, "seen": seen}, form=DuplicateJudged)
+        if judged.verdict == "duplicate":
+            return Outcome.duplicate(judged.comment)
+
+    match = await match_invoice(invoice, order)
+    lines = match.lines
+    if len(uncoded_lines(match)) > 0:
+        coding = await task("coding", show={"invoice": invoice, "lines": uncoded_lines(match)}, form=LinesCoded)
+        if coding.reject != "":
+            return Outcome.rejected(coding.reject)
+        lines = coded(match, coding.lines)
+    differences = mismatches(match)
+    if len(differences) > 0:
+        verdict = await task(
+            "mismatch", show={"invoice": invoice, "order": order, "differences": differences}, form=MismatchJudged
+        )
+        if verdict.verdict == "reject":
+            return Outcome.rejected(verdict.comment)
+
+    euro = await value_in_euro(invoice.total, invoice.currency)
+    if needs_approval(euro):
+        decision = await approval("ap-approvers", show={"invoice": invoice, "euro": euro}, evidence=match)
+        if not decision.approved:
+            return Outcome.rejected(decision.reason)
+
+    posting = posting_of(invoice, vendor, order.number, document.digest, lines, was_seen_before(seen))
+    try:
+        invoice_id = await create_invoice(posting)
+    except ActionFailed as failure:
+        await alert_it(f"invoice {invoice.number} of {vendor.name} cannot be posted", failure.message)
+        invoice_id = await create_invoice_from_backlog(posting)
+    await start(pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}")
+    return Outcome.posted(invoice_id)

@@ -1,0 +1,78 @@
+"""The house rules that can be measured: sizes, directions, one door, public names."""
+
+from __future__ import annotations
+
+import ast
+import statistics
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import backstay
+
+SOURCE = Path(backstay.__file__).parent
+FILES = sorted(SOURCE.rglob("*.py"))
+
+
+def trees() -> Iterator[tuple[Path, ast.Module]]:
+    for path in FILES:
+        yield path, ast.parse(path.read_text("utf-8"))
+
+
+def functions() -> Iterator[tuple[str, int]]:
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef):
+                yield f"{path.relative_to(SOURCE)}:{node.name}", (node.end_lineno or 0) - node.lineno + 1
+
+
+@pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(SOURCE)))
+def test_a_file_has_at_most_500_lines(path: Path) -> None:
+    assert path.read_text("utf-8").count("\n") <= 500
+
+
+def test_a_function_has_at_most_60_lines() -> None:
+    assert [name for name, lines in functions() if lines > 60] == []
+
+
+def test_the_median_function_is_short() -> None:
+    assert statistics.median(lines for _, lines in functions()) <= 8
+
+
+def test_every_module_says_why_it_exists_in_at_most_six_lines() -> None:
+    central = {"replay.py", "gateway.py"}
+    for path, tree in trees():
+        text = ast.get_docstring(tree)
+        if path.stat().st_size:
+            assert text, path
+            assert text.count("\n") < 6 or path.name in central | {"testing.py", "journal.py"}, path
+
+
+def test_only_the_gateway_calls_an_actions_function() -> None:
+    """`Action.fn` is invoked nowhere else; tests of users may, the product may not."""
+    callers = set[str]()
+    for path, tree in trees():
+        for node in ast.walk(tree):
+            touches = isinstance(node, ast.Attribute) and node.attr in {"fn", "probe"} and isinstance(node.ctx, ast.Load)
+            if touches and path.parent.name == "engine":
+                callers.add(path.name)
+    assert callers <= {"gateway.py", "application.py"}  # the application reads `workflow.fn.__globals__`, calls nothing
+
+
+def test_only_the_store_talks_sql() -> None:
+    for path, tree in trees():
+        names = {alias.name for node in ast.walk(tree) if isinstance(node, ast.Import) for alias in node.names}
+        assert "sqlite3" not in names or path.parent.name == "store", path
+
+
+def test_the_public_names_are_these() -> None:
+    assert backstay.__all__ == sorted(
+        """
+        Action ActionDenied ActionFailed Alert App BackstayError Breaker ChildFailed Client Decision DecisionTable Done
+        IdempotencyKey Limits NotRetryable OutcomeUnknown ProcessError Queue Rate Retry Rule Sensitive TimedOut Winner
+        Workflow action approval gather new_id note now race random rule setting sleep start task wait_for workflow
+        """.split()
+    )
+    for name in backstay.__all__:
+        assert getattr(backstay, name) is not None

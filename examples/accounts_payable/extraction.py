@@ -22,7 +22,7 @@ from examples.accounts_payable.models import Found, Invoice, Line, Place, Readin
 from examples.accounts_payable.page_layout import Cell, Label, Row, Word, below, labels, rows
 from examples.accounts_payable.vocabulary import CREDIT, LABELS, LEGAL_FORMS
 
-_NUMBER = re.compile(r"(?=[^\s]*\d)[A-Za-z0-9][A-Za-z0-9/\-_.#]{1,29}(?: \d{2,8}(?![.,\d]))?")
+_NUMBER = re.compile(r"[A-Z]{1,4} \d{3,12}(?![.,\d])|(?=[^\s]*\d)[A-Za-z0-9][A-Za-z0-9/\-_.#]{1,29}(?: \d{2,8}(?![.,\d]))?")
 _NAME = re.compile(rf"^(?P<name>[^\W\d_].{{1,60}}?[\s,](?:{LEGAL_FORMS}))(?=$|[\s,·|–-])", re.IGNORECASE)
 
 

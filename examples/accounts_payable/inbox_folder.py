@@ -97,9 +97,15 @@ class InboxFolder:
 
     def waiting(self) -> list[Document]:
         """Documents whose case is not confirmed yet, in the order of their arrival."""
+        return self._documents("waiting")
+
+    def arrived(self) -> list[Document]:
+        """Every document that ever arrived, in order."""
+        return self._documents("arrived")
+
+    def _documents(self, query: str) -> list[Document]:
         with self._ledger() as db:
-            rows = db.execute(queries("inbox_ledger.sql")["waiting"]).fetchall()
-        return [Document(**dict(row)) for row in rows]
+            return [Document(**dict(row)) for row in db.execute(queries("inbox_ledger.sql")[query])]
 
     def acknowledge(self, document: Document) -> None:
         """The case of this document exists: do not hand it out again."""

@@ -23,3 +23,6 @@ SELECT digest, name, path, size, media_type, arrival FROM ledger WHERE acknowled
 
 -- acknowledge: the engine has confirmed the case
 UPDATE ledger SET acknowledged = 1 WHERE digest = :digest;
+
+-- arrived: every content that ever arrived, in order
+SELECT digest, name, path, size, media_type, arrival FROM ledger ORDER BY arrival;

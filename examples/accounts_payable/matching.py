@@ -40,15 +40,15 @@ def match_lines(invoice: Invoice, order: Order, cost_centres: Mapping[str, str])
 
 
 def _fitting(line: Line, open_lines: Sequence[OrderLine]) -> list[OrderLine]:
-    """Order lines that this line may mean: by item code, else by the same words, else by words much alike."""
-    by_item = [other for other in open_lines if line.item and key(other.item) == key(line.item)]
-    if by_item:
-        return by_item
-    by_words = [other for other in open_lines if key(other.description) == key(line.description)]
-    if by_words:
-        return by_words
+    """Order lines that this line may mean, narrowed by item code, then by equal words, then by words much alike."""
     words = plain(line.description)
-    return [other for other in open_lines if SequenceMatcher(None, words, plain(other.description)).ratio() >= ALIKE]
+    by_item = [other for other in open_lines if line.item and key(other.item) == key(line.item)]
+    among = by_item or open_lines
+    by_words = [other for other in among if key(other.description) == key(line.description)]
+    alike = [other for other in among if SequenceMatcher(None, words, plain(other.description)).ratio() >= ALIKE]
+    fitting = by_words or (by_item if len(by_item) == 1 else alike)
+    same = {(other.cost_centre, other.price) for other in fitting}
+    return fitting[:1] if len(same) == 1 else fitting  # the same goods ordered twice: either line will do
 
 
 def _against(line: Line, other: OrderLine) -> LineMatch:

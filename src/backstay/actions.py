@@ -153,8 +153,12 @@ class Action(Generic[R]):
     def seals_result(self) -> bool:
         return DATA_CLASS in str(self.interface["result"])
 
-    def read_arguments(self, text: str) -> dict[str, Any]:
-        """Validate canonical JSON arguments; raises InvalidInput naming each field that does not fit."""
+    @cached_property
+    def timeout_seconds(self) -> float:
+        return seconds(self.timeout)
+
+    def read_arguments(self, text: str | bytes) -> dict[str, Any]:
+        """Validate arguments written as JSON; raises InvalidInput naming each field that does not fit."""
         try:
             return dict(self._validate(text, strict=True, extra="forbid").__dict__)
         except ValidationError as error:
@@ -192,7 +196,7 @@ def bind(name: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: M
     """Give positional arguments their names; the closed schema checks everything else."""
     if len(args) > len(parameters):
         raise TypeError(f"{name}() takes {len(parameters)} argument(s), {len(args)} were given")
-    bound = dict(zip(parameters, args, strict=False))
+    bound = {parameters[0]: args[0]} if len(args) == 1 else dict(zip(parameters, args, strict=False))
     for key, value in named.items():
         if key in bound:
             raise TypeError(f"{name}() was given {key!r} twice")

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Literal, TypeAlias
+from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
 
@@ -98,10 +98,13 @@ class Winner(BaseModel):
 def canonical(value: Json) -> str:
     """Write JSON in the canonical form of RFC 8785: sorted keys, no spaces, shortest numbers."""
     if not _has_float(value):
-        text = json.dumps(value, sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = _encode(value)
         if text.isascii():
             return text
     return _canonical_slow(value)
+
+
+_encode: Final = json.JSONEncoder(sort_keys=True, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode
 
 
 def _has_float(value: Json) -> bool:

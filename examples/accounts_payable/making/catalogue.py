@@ -180,7 +180,7 @@ _ROWS: tuple[tuple[str, str, int, Story], ...] = (
     ("iberica-pedido-ajeno", "iberica", 3, "other-order"), ("iberica-rectificativa", "iberica", 2, "credit"),
     ("colombo-marzo", "colombo", 5, "clean"), ("colombo-iban-nuovo", "colombo", 3, "new-bank"),
     ("colombo-officina", "colombo", 4, "partial"), ("vandermeer-week-9", "vandermeer", 4, "clean"),
-    ("vandermeer-week-10", "vandermeer", 3, "freight"), ("vandermeer-week-10-opnieuw", "vandermeer", 3, "sent-twice"),
+    ("vandermeer-week-10", "vandermeer", 3, "freight"), ("vandermeer-week-10_opnieuw", "vandermeer", 3, "sent-twice"),
     ("vandermeer-groot", "vandermeer", 6, "large"), ("alpenblick-spindel", "alpenblick", 3, "large"),
     ("alpenblick-ersatzteile", "alpenblick", 4, "clean"), ("alpenblick-rest", "alpenblick", 2, "short"),
     ("cascade-support", "cascade", 3, "clean"), ("cascade-licences", "cascade", 4, "large"),
@@ -253,9 +253,9 @@ def cases() -> list[Case]:
         row[0]: draw_case(row[0], SELLERS[row[1]], row[2], row[3], order_number=17 * position + 3)
         for position, row in enumerate(_ROWS)
     }
-    first, again = made["vandermeer-week-10"], made["vandermeer-week-10-opnieuw"]
+    first, again = made["vandermeer-week-10"], made["vandermeer-week-10_opnieuw"]
     again = replace(first, file=again.file, story=again.story, layout="grid")
-    made["vandermeer-week-10-opnieuw"] = again
+    made["vandermeer-week-10_opnieuw"] = again
     other = made["brandt-januar"].order
     made["iberica-pedido-ajeno"] = replace(made["iberica-pedido-ajeno"], order=other)
     stranger = replace(SELLERS["colombo"], iban=iban("IT", "K0300203280000400162854"))

@@ -129,7 +129,8 @@ class Activation:
 
     async def commit(self, write: Write) -> None:
         """Wait until the write is synced, then apply what has become true, in order."""
-        upto, task = self.head[0], asyncio.current_task()
+        upto = self.head[0]
+        task = asyncio.current_task() if self._tasks else None
         self.inflight += 1
         self._writing.add(task)
         try:
@@ -143,7 +144,8 @@ class Activation:
             self.inflight -= 1
             self._writing.discard(task)
         self._apply_upto(upto)
-        self.runner.committed(write)
+        if write.rows:
+            self.runner.committed(write)
 
     def _apply_upto(self, seq: int) -> None:
         while self._unapplied and self._unapplied[0][0] <= seq:
@@ -177,12 +179,14 @@ class Activation:
         self._advancing = asyncio.current_task()
         try:
             while not self.row.ended:
+                call = self._only_call()
+                if call is not None:
+                    await self._make_inline(call)
+                    continue
                 await self._open_new()
                 calls = self._calls_to_make()
                 if self.machine.outcome is not None and not self._tasks and not calls:
                     await self._finish()
-                elif len(calls) == 1 and not self._tasks and len(self.machine.open) == 1:
-                    await self._make_inline(calls[0])  # the common case needs no task of its own
                 elif calls or self._tasks:
                     await self._run_calls(calls)
                 elif await self._park():
@@ -228,6 +232,14 @@ class Activation:
             self._abandoned = True
             if self._advancing is not None:
                 self._advancing.cancel()
+
+    def _only_call(self) -> Open | None:
+        """The new call that is all the run waits for: the common case, which needs no task of its own."""
+        machine = self.machine
+        if len(machine.open) != 1 or self._tasks or machine.orphans:
+            return None
+        leaf = next(iter(machine.open.values()))
+        return leaf if leaf.state == "new" and not leaf.refused and isinstance(leaf.command, Call) else None
 
     def _calls_to_make(self) -> list[Open]:
         moment = None

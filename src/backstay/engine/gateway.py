@@ -10,8 +10,9 @@ made a question to a person. Nothing else in Backstay invokes an action, and a t
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from time import perf_counter_ns
 from typing import Any, Literal, cast
 
@@ -141,10 +142,16 @@ class Gateway:
     async def _invoke(self, action: Action[Any], function: Callable[..., Any], values: dict[str, Any], key: str) -> Any:
         if action.key_parameter is not None:
             values = {**values, action.key_parameter: key}
-        async with asyncio.timeout(seconds(action.timeout)):
-            if asyncio.iscoroutinefunction(function):
-                return await function(**values)
-            return await self._threads.run(function, **values)
+        if not action.is_async:
+            async with asyncio.timeout(action.timeout_seconds):
+                return await self._threads.run(function, **values)
+        coroutine = function(**values)
+        try:
+            first = coroutine.send(None)
+        except StopIteration as stop:  # it never waited, so no timer was needed
+            return stop.value
+        async with asyncio.timeout(action.timeout_seconds):
+            return await Begun(coroutine, first)
 
     async def _returned(self, gate: Gate, result: Json, micros: int) -> None:
         write, refs, action = Write(), {}, gate.action
@@ -181,7 +188,7 @@ class Gateway:
         """Ask the target whether the effect happened: then its result counts, otherwise the call is made (again)."""
         function = cast("Callable[..., Any]", gate.action.probe)
         try:
-            async with asyncio.timeout(seconds(gate.action.timeout)):
+            async with asyncio.timeout(gate.action.timeout_seconds):
                 found = (
                     await function(key)
                     if asyncio.iscoroutinefunction(function)
@@ -232,7 +239,7 @@ class Gateway:
     def _clean(self, gate: Gate, error: Exception) -> str:
         text = str(error) or repr(error)
         if isinstance(error, TimeoutError):
-            text = f"no answer within {seconds(gate.action.timeout):g} s"
+            text = f"no answer within {gate.action.timeout_seconds:g} s"
         return str(redact(text, gate.case.machine.secrets))[:2000]
 
     def _may_retry(self, action: Action[Any], leaf: Open) -> bool:
@@ -348,6 +355,27 @@ class Gateway:
             except Exception as error:
                 loop = asyncio.get_running_loop()
                 loop.call_exception_handler({"message": f"on_alert listener failed: {error!r}", "exception": error})
+
+
+class Begun:
+    """A coroutine that has already taken its first step and waits for `first`; awaiting it goes on from there."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
+        self._coroutine, self._first = coroutine, first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        awaited, coroutine = self._first, self._coroutine
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as error:
+                step: Callable[[], Any] = partial(coroutine.throw, error)
+            else:
+                step = partial(coroutine.send, sent)
+            try:
+                awaited = step()
+            except StopIteration as stop:
+                return stop.value
 
 
 class NotDeployed(Exception):

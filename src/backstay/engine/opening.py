@@ -161,6 +161,7 @@ class Opener:
             ),
         )
         if not command.detached:
+            self._runner.awaited.add(child)
             case.put_wait(write, self._wait(case, leaf, "child", "", f"child {command.workflow}", subject=child))
 
     # --- small parts ---

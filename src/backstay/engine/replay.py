@@ -31,6 +31,7 @@ from backstay.errors import (
 )
 from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
+from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
 from backstay.types import Decision, Done, Json, Winner
 
@@ -406,7 +407,7 @@ class Machine:
         """The error as data, with the last line of the workflow's own source that it passed."""
         line, trace = None, error.__traceback__
         while trace is not None:
-            if trace.tb_frame.f_code.co_filename == self.program.filename:
+            if trace.tb_frame.f_code.co_filename.startswith(STORED_FILE):
                 line = trace.tb_lineno
             trace = trace.tb_next
         return Fault(type=type(error).__name__, message=redact(str(error), self.secrets)[:2000], line=line)

@@ -6,6 +6,7 @@ Hot runs stay in memory, least recently used out; a parked run is its row and it
 from __future__ import annotations
 
 import asyncio
+import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -30,7 +31,7 @@ from backstay.events import Event, Refs
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
-from backstay.store.journal import SYSTEM, Head, Journal, Write, genesis
+from backstay.store.journal import SYSTEM, TABLES, Head, Journal, Write, genesis
 from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait, find_run, read_run, read_wait
 from backstay.types import Json, iso, seconds
@@ -70,6 +71,10 @@ class Runner:
         self._stored: set[str] = set()
         self._ended: dict[str, list[asyncio.Future[None]]] = {}
         self._keys: dict[tuple[str, str], str] = {}
+        self._fresh: dict[str, tuple[Run, ev.RunStarted]] = {}
+        """Runs that were created and whose first commit is on its way."""
+        self.awaited: set[str] = set()
+        """Children that some parent waits for."""
         self._system: Head = genesis(SYSTEM)
         self.reload_system()
         gateway.on_breaker = self._breaker_moved
@@ -103,7 +108,8 @@ class Runner:
             self.stage_system(
                 write, ev.SystemRecorded(at=at, what="definition", subject=definition.name, detail=detail)
             )
-        self._programs.setdefault(definition.version, compile_definition(definition.text, definition.version))
+        if definition.version not in self._programs:
+            self._programs[definition.version] = compile_definition(definition.text, definition.version)
 
     # --- the system's own chain ---
 
@@ -127,6 +133,7 @@ class Runner:
 
     def reload_system(self) -> None:
         """A write failed that may have held system events: go on from what the store really has."""
+        self._fresh.clear()
         head = self.reader.one("head_of_run", (SYSTEM,))
         self._system = (head["seq"], head["hash"]) if head else genesis(SYSTEM)
 
@@ -160,6 +167,7 @@ class Runner:
             updated_at=at, seq=seq, head=head, summary=None,
         )  # fmt: skip
         write.put("runs", run, row.row())
+        self._fresh[run] = (row, started)
         self._stage_deadline(write, run, by, at, self._programs[found.definition.version])
         if key is not None:
             self._keys[workflow, key] = run
@@ -210,9 +218,9 @@ class Runner:
         return activation
 
     def _evict(self) -> None:
-        for run in list(self._hot):
-            if len(self._hot) <= HOT_RUNS:
-                return
+        if len(self._hot) <= HOT_RUNS:
+            return
+        for run in list(itertools.islice(self._hot, len(self._hot) - HOT_RUNS + 8)):
             if not self._hot[run].busy and not self.dispatch.is_active(run):
                 del self._hot[run]
 
@@ -236,7 +244,19 @@ class Runner:
                 self.dispatch.wake_by(row[7])
         for run, seq, kind, _, _ in write.events:
             if seq == 1 and kind == "run_started":
+                self._begin_fresh(run, write)
                 self.dispatch.activate(run)
+
+    def _begin_fresh(self, run: str, write: Write) -> None:
+        fresh = self._fresh.pop(run, None)
+        if fresh is None:  # the store failed in between; the run is read from its rows instead
+            return
+        row, started = fresh
+        deadline = write.rows.get("waits", {}).get((run, "deadline"))
+        waits = [] if deadline is None else [Wait(**dict(zip(TABLES["waits"], deadline, strict=True)))]
+        activation = self._hot[run] = Activation(self, row, waits)
+        activation.begin(started)
+        self._evict()
 
     # --- advancing ---
 
@@ -280,8 +300,11 @@ class Runner:
         for waiter in self._ended.pop(run, ()):
             if not waiter.done():
                 waiter.set_result(None)
-        for row in self.reader.all("waits_on", (run, "child", -1)):
-            await self._tell_parent(row["run"], row["command"], run)
+        self._hot.pop(run, None)
+        if run in self.awaited:
+            self.awaited.discard(run)
+            for row in self.reader.all("waits_on", (run, "child", -1)):
+                await self._tell_parent(row["run"], row["command"], run)
 
     async def _tell_parent(self, parent: str, command: str, child: str) -> None:
         row = find_run(self.reader, child)
@@ -392,6 +415,7 @@ class Runner:
             action = self.gateway.actions.get(row["subject"])
             if action is not None and action.breaker is not None and self.gateway.breakers.is_closed(action.name):
                 self.gateway.breakers.trip(action)
+        self.awaited.update(row["subject"] for row in self.reader.all("waits_of_kind", ("child",)))
         rows = self.reader.all("runs_to_resume")
         for row in rows:
             self.dispatch.activate(row["id"])

@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
+from pydantic_core import to_json
+
 from backstay.actions import Action
 from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers
@@ -23,7 +25,7 @@ from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.views import Run, Wait
-from backstay.types import Json, canonical
+from backstay.types import Json
 
 
 class Rules(Protocol):
@@ -107,7 +109,7 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
         offered = gate.args
         gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
     try:
-        gate.values = gate.action.read_arguments(canonical(gate.args))
+        gate.values = gate.action.read_arguments(to_json(gate.args))
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))
     return None
@@ -152,8 +154,7 @@ def labels(_: Rules, gate: Gate) -> Refusal | None:
 def policy(rules: Rules, gate: Gate) -> Refusal | None:
     """The rule table allows it, or holds it and a person approved exactly this call."""
     row = gate.case.row
-    facts = Facts(action=gate.name, effect=gate.action.effect, workflow=row.workflow, now=rules.clock.stamp())
-    rule = rules.policy.decide(facts)
+    rule = rules.policy.decide(Facts(gate.name, gate.action.effect, row.workflow), rules.clock.stamp)
     gate.rule = rule.id
     if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
         return None

@@ -5,10 +5,10 @@ Pure: facts in, verdict out. The baseline rules apply only where no rule of the 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import AuthorError
 from backstay.types import Effect
@@ -37,14 +37,12 @@ class Rule:
     """RFC 3339 date or moment after which the rule no longer counts."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Facts:
+class Facts(NamedTuple):
     """What a rule may look at."""
 
     action: str
     effect: Effect
     workflow: str
-    now: str
 
 
 BASELINE: Final = (
@@ -68,6 +66,8 @@ class Policy:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
+        self._expires = any(rule.expires for rule in rules)
+        self._known: dict[Facts, Rule] = {}
         seen: set[str] = set()
         for rule in self.rules:
             if rule.id in seen:
@@ -79,10 +79,21 @@ class Policy:
                     "name an owner and an expiry, or restrict it with effect='read' or 'write'"
                 )
 
-    def decide(self, facts: Facts) -> Rule:
-        """The rule that decides: the most severe that matches, first in the table among equals."""
+    def decide(self, facts: Facts, now: Callable[[], str]) -> Rule:
+        """The rule that decides: the most severe that matches, first in the table among equals.
+
+        now: gives the present moment as RFC 3339 text; asked only where a rule of the table expires.
+        """
+        if self._expires:
+            return self._decide(facts, now())
+        rule = self._known.get(facts)
+        if rule is None:
+            rule = self._known[facts] = self._decide(facts, "")
+        return rule
+
+    def _decide(self, facts: Facts, now: str) -> Rule:
         for table in (self.rules, BASELINE):
-            matching = [rule for rule in table if _matches(rule, facts)]
+            matching = [rule for rule in table if _matches(rule, facts, now)]
             for verdict in SEVERITY:
                 for rule in matching:
                     if rule.verdict == verdict:
@@ -90,10 +101,10 @@ class Policy:
         return DENIED
 
 
-def _matches(rule: Rule, facts: Facts) -> bool:
+def _matches(rule: Rule, facts: Facts, now: str) -> bool:
     return (
         rule.effect in ("*", facts.effect)
         and fnmatchcase(facts.action, rule.action)
         and fnmatchcase(facts.workflow, rule.workflow)
-        and (rule.expires is None or facts.now < rule.expires)
+        and (rule.expires is None or now < rule.expires)
     )

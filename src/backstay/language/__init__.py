@@ -5,6 +5,7 @@
 
 from backstay.language.definitions import Definition
 from backstay.language.diagnostics import Diagnostic
+from backstay.language.files import Checked, check_file
 from backstay.language.program import Program, compile_definition
 from backstay.language.rules import Rule, rule
 from backstay.language.signatures import adapter
@@ -14,6 +15,7 @@ from backstay.language.tracker import Tracker, current_tracker, new_context
 from backstay.language.workflows import Workflow, workflow
 
 __all__ = [
+    "Checked",
     "DecisionTable",
     "Definition",
     "Diagnostic",
@@ -23,6 +25,7 @@ __all__ = [
     "Tracker",
     "Workflow",
     "adapter",
+    "check_file",
     "compile_definition",
     "current_tracker",
     "new_context",

@@ -42,7 +42,7 @@ def _check_name(node: ast.expr, name: str, closure: Closure, refuse: Refuse) -> 
     if kind in TYPE_KINDS:
         return
     code = "B201" if not kind and name not in ("set", "frozenset", "bytes", "complex") else "B408"
-    refuse(closure.refused[name] if closure.refused.get(name) in ("B410", "B411", "B412") else code, node, name)
+    refuse(closure.refused[name] if closure.refused.get(name) in ("B410", "B411") else code, node, name)
 
 
 def _check_text(node: ast.expr, text: str, closure: Closure, refuse: Refuse) -> None:

@@ -9,7 +9,7 @@ import ast
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from backstay.language.diagnostics import Place
 from backstay.language.library import LIBRARY
@@ -74,6 +74,8 @@ class Closure:
     """Name as written -> code: what cannot be stored."""
     unresolved: set[str] = field(default_factory=set[str])
     """Names that are not defined yet."""
+    values: dict[str, Any] = field(default_factory=dict[str, Any])
+    """Constants as the author's module has them now, to compare with what their source says; not stored."""
 
     def kind(self, name: str) -> str:
         """What a name stands for: an item's, interface's or library kind, "refused", "later", or "" if nothing."""

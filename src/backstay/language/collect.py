@@ -166,6 +166,8 @@ class _Collector:
             self.closure.refused[written] = "B403"
             return
         kind: ItemKind = "table" if isinstance(found, DecisionTable) else "type" if _is_typing(found) else "constant"
+        if kind == "constant":
+            self.closure.values[name] = found
         item = Item(name, kind, cut(file, places[0], lines))
         module = next((key for key, module in list(sys.modules.items()) if getattr(module, "__file__", None) == file), "")
         self.seen.setdefault(name, _identity(found))

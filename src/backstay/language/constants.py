@@ -8,7 +8,6 @@ from typing import Final
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import Closure, Item
 from backstay.language.diagnostics import Diagnostic
-from backstay.language.tables import TableError
 
 MAKERS: Final = frozenset({"Decimal", "date", "datetime", "time", "timedelta"})
 """What a constant may call."""
@@ -74,8 +73,3 @@ def _check_table(value: ast.expr, closure: Closure, item: Item, found: list[Diag
     enums = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name) and closure.kind(node.id) == "enum"}
     bad = [node for part in parts for node in impure_parts(part, closure) if not (isinstance(node, ast.Name) and node.id in enums)]
     found.extend(item.place.refuse("B402", node, item.name) for node in bad)
-
-
-def table_refusal(item: Item, error: TableError) -> Diagnostic:
-    """What the table's own proof found, pointing at its definition."""
-    return item.place.refuse(error.code, item.tree, item.name, reason=str(error))

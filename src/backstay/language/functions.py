@@ -168,7 +168,7 @@ class FunctionChecker:
         self.target(node.target, alone=True)
 
     def augmented(self, node: ast.AugAssign) -> None:
-        self.visit(node.op)
+        self.operator(node, node.op)
         self.visit(node.value)
         self.target(node.target, alone=True)
 
@@ -376,7 +376,13 @@ class FunctionChecker:
         text = isinstance(node.left, ast.JoinedStr) or (isinstance(node.left, ast.Constant) and isinstance(node.left.value, str))
         if isinstance(node.op, ast.Mod) and text:
             self.refuse("B128", node)
-        self.children(node)
+        self.operator(node, node.op)
+        self.visit(node.left)
+        self.visit(node.right)
+
+    def operator(self, node: ast.AST, operator: ast.operator) -> None:
+        if type(operator) in REFUSED_SYNTAX:
+            self.refuse(REFUSED_SYNTAX[type(operator)][0], node, REFUSED_SYNTAX[type(operator)][1])
 
     def constant(self, node: ast.Constant) -> None:
         if not isinstance(node.value, CONSTANTS):

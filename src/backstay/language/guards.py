@@ -9,7 +9,7 @@ import operator
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
 from decimal import Decimal
-from typing import Any, Final, NoReturn
+from typing import Any, Final
 
 from pydantic import BaseModel
 
@@ -22,30 +22,6 @@ from backstay.language.tracker import current_tracker
 MAX_RANGE: Final = 1_000_000
 _DIGITS: Final = int(MAX_BITS * 0.302)
 _SIZED: Final = (str, list, tuple)
-
-
-class FrozenDict(dict[Any, Any]):
-    """A constant of a definition: reads like a dict, and no run can change what another run sees."""
-
-    __slots__ = ()
-
-    def _refuse(self, *_: Any, **__: Any) -> NoReturn:
-        raise TypeError("a constant cannot be changed; make a copy first: dict(CONSTANT)")
-
-    __setitem__ = __delitem__ = __ior__ = _refuse  # pyright: ignore[reportAssignmentType] - every mutation refuses
-    clear = pop = popitem = setdefault = update = _refuse  # pyright: ignore[reportAssignmentType]
-
-    def copy(self) -> dict[Any, Any]:
-        return dict(self)
-
-
-def freeze(value: Any) -> Any:
-    """The unchangeable form of a constant: lists become tuples, dicts read-only."""
-    if isinstance(value, dict):
-        return FrozenDict({key: freeze(item) for key, item in value.items()})
-    if isinstance(value, list | tuple):
-        return tuple(freeze(item) for item in value)
-    return value
 
 
 # --- operators ---------------------------------------------------------------------------------------

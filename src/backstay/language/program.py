@@ -22,14 +22,13 @@ from backstay.errors import WorkflowRefused
 from backstay.language import guards, tracker
 from backstay.language.checker import check
 from backstay.language.closure import CLASS_KINDS, Closure, Interface, Item
-from backstay.language.constants import table_refusal
 from backstay.language.definitions import read_document
+from backstay.language.frozen import freeze
 from backstay.language.instrument import Instrument, helper
 from backstay.language.library import LIBRARY
 from backstay.language.sealing import Sealed
 from backstay.language.signatures import Signature
 from backstay.language.steps import Step, number_steps
-from backstay.language.tables import TableError
 from backstay.language.tracker import Point
 from backstay.language.trees import FLAGS
 from backstay.types import Json
@@ -44,7 +43,7 @@ HELPERS: Final[Mapping[str, Any]] = {
     "each": guards.each,
     "enter": tracker.enter,
     "formatted": guards.formatted,
-    "freeze": guards.freeze,
+    "freeze": freeze,
     "method": guards.method,
     "missing": tracker.MISSING,
     "raised": guards.raised,
@@ -183,10 +182,7 @@ class _Compiler:
         tree = ast.fix_missing_locations(ast.Module(body=[statement], type_ignores=[]))
         ast.increment_lineno(tree, item.source.line - 1)
         code = compile(tree, self.file(item), "exec", flags=FLAGS, dont_inherit=True, optimize=0)
-        try:
-            exec(code, self.module.__dict__)
-        except TableError as error:
-            raise WorkflowRefused([table_refusal(item, error)]) from None
+        exec(code, self.module.__dict__)
         for alias, name in self.closure.aliases.items():
             if name == item.name:
                 self.module.__dict__[alias] = self.module.__dict__[name]

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import inspect
 import sys
 from collections.abc import Callable
 from functools import update_wrapper
 from typing import Any, ClassVar, Generic, ParamSpec, TypeVar
 
-from backstay.errors import WorkflowRefused
 from backstay.language.checker import check
 from backstay.language.closure import ItemKind
 from backstay.language.collect import Scope, collect, scope_of
-from backstay.language.diagnostics import refuse_at
+from backstay.language.diagnostics import Diagnostic, refuse_at
+from backstay.language.refusals import refuse
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -34,10 +35,14 @@ class Rule(Generic[P, R]):
     def __repr__(self) -> str:
         return f"<rule {self.name}>"
 
+    def refusals(self) -> list[Diagnostic]:
+        """Everything that is still outside the language, undefined names included."""
+        return check(collect(self.fn, self.name, "rule", self.scope), complete=True)
+
 
 def rule(fn: Callable[P, R]) -> Rule[P, R]:
     """Check a pure function now; raises WorkflowRefused with everything that is outside the language."""
-    require_function(fn, "rule")
+    fn = plain_function(fn, "rule")
     checked = Rule(fn, scope_of(fn, sys._getframe(1)))  # pyright: ignore[reportPrivateUsage] - classes may be local
     check_now(fn, checked.name, "rule", checked.scope)
     return checked
@@ -45,13 +50,12 @@ def rule(fn: Callable[P, R]) -> Rule[P, R]:
 
 def check_now(fn: Any, name: str, kind: ItemKind, scope: Scope) -> None:
     """Refuse what can be refused already; names that are not defined yet are left for later."""
-    diagnostics = check(collect(fn, name, kind, scope))
-    if diagnostics:
-        raise WorkflowRefused(diagnostics)
+    refuse(check(collect(fn, name, kind, scope)))
 
 
-def require_function(fn: Any, decorator: str) -> None:
-    """Refuse what has no code of its own."""
-    if not hasattr(fn, "__code__"):
-        name = getattr(fn, "__name__", repr(fn))
-        raise WorkflowRefused([refuse_at("B124", "<unknown>", 1, f"@{decorator}", name)])
+def plain_function(fn: Callable[P, R], decorator: str) -> Callable[P, R]:
+    """The function below other decorators, which the checker will refuse by name; refuse what has no code of its own."""
+    found = inspect.unwrap(fn)
+    if not hasattr(found, "__code__"):
+        refuse([refuse_at("B124", "<unknown>", 1, f"@{decorator}", getattr(fn, "__name__", repr(fn)))])
+    return found

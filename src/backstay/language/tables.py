@@ -7,13 +7,18 @@ claim exactly.
 from __future__ import annotations
 
 import itertools
+import linecache
 import re
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from enum import Enum
 from typing import Any, Final, Literal, cast
 
+from backstay.language.diagnostics import refuse_at
+from backstay.language.frozen import freeze
+from backstay.language.refusals import refuse
 from backstay.types import Json
 
 Hit = Literal["first", "unique", "collect"]
@@ -68,12 +73,20 @@ class DecisionTable:
     def __init__(self, name: str, *, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], hit: Hit = "first") -> None:
         self.name = name
         self.hit: Hit = hit
+        try:
+            self._read(name, inputs, rows)
+        except TableError as error:
+            frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the diagnostic points at the table
+            file, line = frame.f_code.co_filename, frame.f_lineno
+            refuse([refuse_at(error.code, file, line, linecache.getline(file, line), name, reason=str(error))])
+
+    def _read(self, name: str, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         self.inputs = {key: _domain(name, key, domain) for key, domain in inputs.items()}
         self.parameters = tuple(self.inputs)
         self.results = tuple(_result(name, number, row) for number, row in enumerate(rows, 1))
         self.conditions = tuple(self._row(number, row) for number, row in enumerate(rows, 1))
-        if hit not in ("first", "unique", "collect"):
-            raise TableError("B504", f"hit is {hit!r}; it is first, unique or collect")
+        if self.hit not in ("first", "unique", "collect"):
+            raise TableError("B504", f"hit is {self.hit!r}; it is first, unique or collect")
         _prove(self)
 
     def __repr__(self) -> str:
@@ -117,7 +130,7 @@ class DecisionTable:
 def _result(name: str, number: int, row: Mapping[str, Any]) -> Any:
     if "then" not in row:
         raise TableError("B504", f"row {number} of table {name!r} has no `then`")
-    return row["then"]
+    return freeze(row["then"])
 
 
 def _plain(value: Any) -> Any:

@@ -14,8 +14,9 @@ from backstay.errors import WorkflowRefused
 from backstay.language.checker import check
 from backstay.language.collect import Scope, collect, scope_of
 from backstay.language.definitions import Definition, define
+from backstay.language.frozen import freeze
 from backstay.language.program import Program, compile_definition
-from backstay.language.rules import check_now, require_function
+from backstay.language.rules import check_now, plain_function
 from backstay.language.signatures import Signature
 from backstay.types import Duration, Json, digest, seconds
 
@@ -50,18 +51,23 @@ class Workflow(Generic[P, R]):
         return Signature.of(self.fn, self.scope.near)
 
     @cached_property
-    def definition(self) -> Definition:
-        """The closed, content-hashed form; raises WorkflowRefused when a name is still not defined."""
+    def program(self) -> Program:
+        """The definition, compiled from its text as every worker does it; refuses what only shows when it runs."""
         closure = collect(self.fn, self.name, "workflow", self.scope, self.deadline)
         diagnostics = check(closure, complete=True)
         if diagnostics:
             raise WorkflowRefused(diagnostics)
-        return define(closure)
+        program = compile_definition(define(closure).text)
+        stale = [name for name, value in closure.values.items() if program.namespace[name] != freeze(value)]
+        if stale:
+            items = [closure.items[name] for name in stale]
+            raise WorkflowRefused([item.place.refuse("B413", item.tree, item.name) for item in items])
+        return program
 
     @cached_property
-    def program(self) -> Program:
-        """The definition, compiled from its text as every worker does it."""
-        return compile_definition(self.definition.text)
+    def definition(self) -> Definition:
+        """The closed, content-hashed form; raises WorkflowRefused when a name is still not defined."""
+        return Definition(name=self.name, version=self.program.version, text=self.program.text)
 
     def write_input(self, args: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None) -> dict[str, Json]:
         """Validate input and write it as JSON; raises InvalidInput naming each field that does not fit."""
@@ -113,6 +119,6 @@ def workflow(fn: Any = None, /, *, deadline: Duration | None = None) -> Any:
 
 
 def _declare(fn: Any, deadline: str | None, scope: Scope) -> Workflow[Any, Any]:
-    require_function(fn, "workflow")
+    fn = plain_function(fn, "workflow")
     check_now(fn, fn.__name__, "workflow", scope)
     return Workflow(fn, scope, deadline)

@@ -40,7 +40,7 @@ class Clock:
 
     def stamp(self) -> str:
         """The present moment as RFC 3339 text with microseconds."""
-        return datetime.fromtimestamp(self.timestamp(), UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+        return datetime.fromtimestamp(self.timestamp(), UTC).isoformat(timespec="microseconds")[:26] + "Z"
 
     def stamp_after(self, delay: float) -> str:
         """The moment `delay` seconds from now, as RFC 3339 text."""

@@ -109,10 +109,16 @@ class Reader:
         self._connection = connect(path, readonly=True)
 
     def all(self, name: str, parameters: Parameters = ()) -> list[Row]:
-        return self._connection.execute(queries()[name], parameters).fetchall()
+        try:
+            return self._connection.execute(queries()[name], parameters).fetchall()
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
 
     def one(self, name: str, parameters: Parameters = ()) -> Row | None:
-        return self._connection.execute(queries()[name], parameters).fetchone()
+        try:
+            return self._connection.execute(queries()[name], parameters).fetchone()
+        except sqlite3.Error as error:
+            raise _unreadable(error) from error
 
     def value(self, name: str, parameters: Parameters = ()) -> Any:
         row = self.one(name, parameters)
@@ -120,3 +126,7 @@ class Reader:
 
     def close(self) -> None:
         self._connection.close()
+
+
+def _unreadable(error: sqlite3.Error) -> StoreUnavailable:
+    return StoreUnavailable(f"the store cannot be read ({error}); `backstay audit verify` says what is damaged")

@@ -108,7 +108,7 @@ class Journal:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: list[Pending] = []
         self._lock = threading.Condition()
-        self._closing = False
+        self._closing = self._ready = False
         self._fault: Exception | None = None
         self._on_commit = on_commit
         self._seqs: dict[str, int] = {}
@@ -125,9 +125,16 @@ class Journal:
                 raise self._fault or StoreUnavailable("the store is closed")
             self._loop = loop
             self._pending.append((write, future))
-            if len(self._pending) == 1:
-                self._lock.notify()
+            first = len(self._pending) == 1
+        if first:
+            # Not at once: whatever else is ready in this turn of the loop should go into the same commit.
+            loop.call_soon(self._wake)
         return future
+
+    def _wake(self) -> None:
+        with self._lock:
+            self._ready = True
+            self._lock.notify()
 
     def close(self) -> None:
         """Commit what is pending, then stop the thread and fold the write-ahead log into the file."""
@@ -142,11 +149,13 @@ class Journal:
     def _run(self) -> None:
         while True:
             with self._lock:
-                while not self._pending and not self._closing:
+                while not self._ready and not self._closing:
                     self._lock.wait()
-                batch, self._pending = self._pending, []
+                batch, self._pending, self._ready = self._pending, [], False
             if not batch:
-                return
+                if self._closing:
+                    return
+                continue
             self._settle(batch, self._commit_batch(batch))
 
     def _settle(self, batch: list[Pending], faults: list[Exception | None]) -> None:

@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
+from pydantic_core import to_json
 
 from backstay.errors import OperatorError
 from backstay.events import Event, Refs
@@ -46,8 +47,8 @@ class Payloads:
         """Seal what the schema tags in `value`, offload it when large; `pointer` is where it stands in the event."""
         if schema is not None:
             value = self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
-        if isinstance(value, str | list | dict) and _may_be_large(value):
-            data = json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode("utf-8", "surrogatepass")
+        if isinstance(value, str | list | dict) and value:
+            data = to_json(value)
             if len(data) > OFFLOAD_BYTES:
                 digest = hashlib.sha256(data).hexdigest()
                 write.put("blobs", digest, (digest, data))
@@ -170,16 +171,6 @@ def redact(value: Json, secrets: Mapping[str, str]) -> Json:
     if isinstance(value, list):
         return [redact(item, secrets) for item in value]
     return value
-
-
-def _may_be_large(value: Any) -> bool:
-    """Cheap guess that spares most values the second encoding: small containers of short texts are not large."""
-    if isinstance(value, str):
-        return len(value) * 4 > OFFLOAD_BYTES
-    if len(value) > 64:
-        return True
-    items = value.values() if isinstance(value, dict) else value
-    return any(_may_be_large(item) for item in items if isinstance(item, str | list | dict))
 
 
 def _texts(value: Json) -> list[str]:

@@ -109,3 +109,18 @@ SELECT cipher FROM sealed WHERE token = ?;
 
 -- system_events: what the system recorded about a kind of thing
 SELECT kind, body FROM events WHERE run = 'system' AND json_extract(body, '$.what') = ? ORDER BY seq;
+
+-- commits_after: the chain over all runs, a page at a time
+SELECT id, last, hash FROM commits WHERE id > ? ORDER BY id LIMIT ?;
+
+-- event_at: where one event of a run stands
+SELECT position, kind, hash FROM events WHERE run = ? AND seq = ?;
+
+-- runs_after: rows of runs, a page at a time
+SELECT id, status, seq, head FROM runs WHERE id > ? ORDER BY id LIMIT ?;
+
+-- blobs_after: large values, a page at a time
+SELECT rowid AS number, digest, data FROM blobs WHERE rowid > ? ORDER BY rowid LIMIT ?;
+
+-- blob_exists: whether a large value is there
+SELECT 1 FROM blobs WHERE digest = ?;

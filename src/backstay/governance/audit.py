@@ -1,0 +1,347 @@
+"""Audit: proves from the stored journal alone that nothing was edited, dropped, inserted or reordered.
+
+Reads every event once, in order of commit, in bounded memory, and lists everything that is wrong, each with its run,
+number, kind and position. A rewrite of the whole file, commits included, shows only against a copy of its heads.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections import OrderedDict
+from collections.abc import Callable, Iterator
+from contextlib import closing
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from backstay.errors import BackstayError, StoreUnavailable
+from backstay.events import EVENTS, Event, RunStarted, decode
+from backstay.language.definitions import read_document
+from backstay.store.database import Reader, Row
+from backstay.store.journal import SYSTEM, genesis, link, link_commit
+from backstay.store.views import ENDED
+
+PAGE: Final = 2000
+"""Rows read at a time."""
+
+REMEMBERED: Final = 20_000
+"""Chains and references kept in memory; what fell out is looked up again."""
+
+ENDS: Final = frozenset({"run_finished", "run_failed", "run_cancelled"})
+
+Progress = Callable[[int, int], None]
+"""Called with events done and events in all."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that is wrong, and where; `subject` names what is not an event (a commit, a definition, a row)."""
+
+    what: str
+    run: str = ""
+    seq: int | None = None
+    kind: str = ""
+    position: int | None = None
+    subject: str = ""
+
+    def __str__(self) -> str:
+        if self.seq is None:
+            place = " of run ".join(part for part in (self.subject, self.run) if part)
+        else:
+            place = f"event {self.seq} ({self.kind}) of run {self.run}, position {self.position}"
+        return f"{place}: {self.what}"
+
+
+@dataclass(slots=True, kw_only=True)
+class Report:
+    """What was looked at, and everything that is wrong."""
+
+    events: int = 0
+    runs: int = 0
+    commits: int = 0
+    definitions: int = 0
+    blobs: int = 0
+    findings: list[Finding] = field(default_factory=list[Finding])
+
+    @property
+    def ok(self) -> bool:
+        return not self.findings
+
+
+def verify(store: Reader | Path, *, progress: Progress | None = None) -> Report:
+    """Check a store, given as its file or an open reader. Reads only, also while a worker writes."""
+    if isinstance(store, Path):
+        with closing(Reader(store)) as reader:
+            return verify(reader, progress=progress)
+    return _Verifier(store, progress or (lambda done, total: None)).verify()
+
+
+@dataclass(slots=True)
+class _Chain:
+    """The last event seen of a run; `expected` is what its hash should have been, if it is not that."""
+
+    seq: int
+    hash: bytes
+    expected: bytes | None = None
+
+
+class _Verifier:
+    def __init__(self, reader: Reader, progress: Progress) -> None:
+        self._reader, self._progress = reader, progress
+        self._report = Report()
+        self._chains: OrderedDict[str, _Chain] = OrderedDict()
+        self._known_refs: OrderedDict[str, bool] = OrderedDict()
+        self._commits = _Commits(reader, self._report)
+
+    def verify(self) -> Report:
+        versions = self._definitions()
+        total = self._reader.value("last_position")
+        done = 0
+        for row in self._events():
+            self._event(row, versions)
+            done += 1
+            if done % PAGE == 0:
+                self._progress(min(done, total), max(done, total))
+        self._report.events = done
+        self._commits.finish()
+        self._runs()
+        self._blobs()
+        self._progress(done, done)
+        return self._report
+
+    # --- events, in order of commit ---
+
+    def _events(self) -> Iterator[Row]:
+        """Every row that can be read; an unreadable one is a finding and is stepped over."""
+        at, singly = 0, 0
+        while True:
+            size = 1 if singly else PAGE
+            try:
+                rows = self._reader.all("events_after", (at, size))
+            except StoreUnavailable as error:
+                if size > 1:  # look for the bad row among these, one by one
+                    singly = PAGE
+                    continue
+                at += 1
+                self._report.findings.append(Finding(subject=f"position {at}", what=f"the row cannot be read: {error}"))
+                if at > (self._last_position() or 0):
+                    return
+                continue
+            for row in rows:
+                self._position(at + 1, row["position"])
+                at = row["position"]
+                yield row
+            if len(rows) < size:
+                return
+            singly = max(0, singly - 1)
+
+    def _last_position(self) -> int | None:
+        try:
+            return self._reader.value("last_position")
+        except StoreUnavailable:
+            return None
+
+    def _position(self, expected: int, found: int) -> None:
+        if found > expected:
+            gone = f"position {expected}" if found == expected + 1 else f"positions {expected} to {found - 1}"
+            self._report.findings.append(Finding(subject=gone, what="missing: deleted after it was committed"))
+
+    def _event(self, row: Row, versions: set[str]) -> None:
+        run, seq, kind, body = row["run"], row["seq"], row["kind"], row["body"]
+        problems: list[str] = []
+        self._link(row, problems)
+        event = _decoded(kind, body, problems)
+        if isinstance(event, RunStarted):
+            self._started(run, event, versions, problems)
+        for ref in (getattr(event, "refs", None) or {}).values():
+            if not self._ref_exists(ref):
+                problems.append(f"what it refers to is missing: {ref}")
+        if problems:
+            place = {"run": run, "seq": seq, "kind": kind, "position": row["position"]}
+            self._report.findings.append(Finding(what="; ".join(problems), **place))
+        self._commits.take(row)
+
+    def _link(self, row: Row, problems: list[str]) -> None:
+        """Check an event against the one before it in its run, and remember it as the chain's newest."""
+        run, seq, stored = row["run"], row["seq"], row["hash"]
+        previous = self._previous(row, problems)
+        chain = _Chain(seq, stored)
+        if previous is not None:
+            candidates = [link(hash_, run, seq, row["kind"], row["body"]) for hash_ in previous]
+            if stored not in candidates:
+                problems.append(
+                    "its content does not match its hash" if seq == 1 else
+                    f"its content does not match its hash, which also covers event {seq - 1}"
+                )  # fmt: skip
+                chain.expected = candidates[0]
+        known = self._chains.get(run)
+        if known is None or known.seq < seq:
+            self._chains[run] = chain
+            self._chains.move_to_end(run)
+            if len(self._chains) > REMEMBERED:
+                self._chains.popitem(last=False)
+
+    def _previous(self, row: Row, problems: list[str]) -> list[bytes] | None:
+        """Hashes that the event may build on; None when the event before it is not there."""
+        run, seq = row["run"], row["seq"]
+        if seq == 1:
+            return [genesis(run)[1]]
+        known = self._chains.get(run)
+        if known is not None and known.seq == seq - 1:
+            return [known.hash] if known.expected is None else [known.hash, known.expected]
+        before = self._reader.one("event_at", (run, seq - 1))
+        if before is None:
+            problems.append(f"event {seq - 1} of this run is missing before it")
+            return None
+        if before["position"] > row["position"]:
+            problems.append(f"reordered: it stands before event {seq - 1}, which is at position {before['position']}")
+        return [before["hash"]]
+
+    def _started(self, run: str, event: RunStarted, versions: set[str], problems: list[str]) -> None:
+        row = self._reader.one("run", (run,))
+        if row is None:
+            problems.append("the run has no row in `runs`")
+        else:
+            said = {"workflow": event.workflow, "version": event.version, "key": event.key, "parent": event.parent}
+            for name in [name for name, value in said.items() if row[name] != value]:
+                problems.append(f"the run's row says {name} {row[name]!r}, the journal {said[name]!r}")
+        if event.version not in versions:
+            problems.append(f"its definition {event.version[:12]} is not in the store")
+
+    def _ref_exists(self, ref: str) -> bool:
+        known = self._known_refs.get(ref)
+        if known is None:
+            scheme, _, name = ref.partition(":")
+            known = self._reader.one("blob_exists" if scheme == "blob" else "sealed", (name,)) is not None
+            self._known_refs[ref] = known
+            if len(self._known_refs) > REMEMBERED:
+                self._known_refs.popitem(last=False)
+        return known
+
+    # --- what stands beside the events ---
+
+    def _definitions(self) -> set[str]:
+        """Versions that are there; the text of each must be the one that its version was made from."""
+        versions: set[str] = set()
+        for row in self._reader.all("definitions"):
+            version, name = row["version"], row["name"]
+            versions.add(version)
+            try:
+                read_document(self._reader.all("definition", (version,))[0]["text"], version)
+            except (BackstayError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
+                subject = f"definition {name}@{version[:12]}"
+                self._report.findings.append(Finding(subject=subject, what=f"its text was changed: {error}"))
+        self._report.definitions = len(versions)
+        return versions
+
+    def _runs(self) -> None:
+        """The head that each row names must be reached by its chain, so that a cut tail shows."""
+        for row in _pages(self._reader, "runs_after", "", "id", PAGE):
+            self._report.runs += 1
+            problem = self._head_problem(row)
+            if problem:
+                self._report.findings.append(Finding(subject="row", run=row["id"], what=problem))
+
+    def _head_problem(self, row: Row) -> str | None:
+        run, seq, status = row["id"], row["seq"], row["status"]
+        head = self._reader.one("event_at", (run, seq))
+        last = self._reader.value("head_of_run", (run,)) or 0
+        if head is None:
+            return f"its row names event {seq} as its newest, but the journal ends at event {last}: the tail was cut off"
+        if head["hash"] != row["head"]:
+            return f"the head in its row is not the hash of event {seq}: one of them was changed"
+        if status in ENDED and (head["kind"] != f"run_{status}" or last != seq):
+            return f"its row says {status!r}, but its journal does not end so"
+        if status not in ENDED and head["kind"] in ENDS:
+            return f"its row says {status!r}, but its journal has ended with {head['kind']!r}"
+        return None
+
+    def _blobs(self) -> None:
+        for row in _pages(self._reader, "blobs_after", 0, "number", 16):
+            self._report.blobs += 1
+            if hashlib.sha256(row["data"]).hexdigest() != row["digest"]:
+                subject = f"offloaded value {row['digest'][:12]}"
+                self._report.findings.append(Finding(subject=subject, what="its content does not match its digest"))
+
+
+class _Commits:
+    """Follows the chain of commits beside the events."""
+
+    def __init__(self, reader: Reader, report: Report) -> None:
+        self._reader, self._report = reader, report
+        self._rows = _pages(reader, "commits_after", 0, "id", PAGE)
+        self._previous: bytes | None = hashlib.sha256(b"backstay").digest()
+        self._number = 0
+        self._hashes: list[bytes] = []
+        self._members: list[str] = []
+        self._first = 1
+        self._at = 0
+        self._current = self._next()
+
+    def take(self, row: Row) -> None:
+        """The next event in order of commit."""
+        self._at = row["position"]
+        while self._current is not None and self._at > self._current["last"]:
+            self._close()
+        self._hashes.append(row["hash"])
+        self._members.append(f"{row['run']}/{row['seq']}")
+        if self._current is not None and self._at == self._current["last"]:
+            self._close()
+
+    def finish(self) -> None:
+        """Commits without events are a cut tail; events without a commit were slipped in."""
+        while self._current is not None and self._current["last"] <= self._at:
+            self._close()
+        if self._current is not None and not self._exists(self._current["last"]):
+            what = f"it committed events up to position {self._current['last']}, but the journal ends at {self._at}"
+            self._found(f"commit {self._current['id']}", f"{what}: the tail was cut off")
+        elif self._current is None and self._hashes:
+            newest = self._reader.one("last_commit")
+            if newest is None or newest["last"] < self._at:
+                self._found(f"positions {self._first} to {self._at}", "no commit covers them: inserted from outside")
+
+    def _exists(self, position: int) -> bool:
+        return bool(self._reader.all("events_after", (position - 1, 1)))
+
+    def _close(self) -> None:
+        commit = self._current
+        assert commit is not None
+        if self._previous is not None and link_commit(self._previous, self._hashes) != commit["hash"]:
+            shown = ", ".join(self._members[:5]) + (" ..." if len(self._members) > 5 else "")
+            what = f"positions {self._first} to {commit['last']} are not what was committed"
+            self._found(f"commit {commit['id']}", f"{what} (it now holds {shown or 'nothing'})")
+        self._previous, self._number = commit["hash"], commit["id"]
+        self._hashes, self._members, self._first = [], [], commit["last"] + 1
+        self._report.commits += 1
+        self._current = self._next()
+
+    def _next(self) -> Row | None:
+        row = next(self._rows, None)
+        if row is not None and row["id"] != self._number + 1:
+            self._found(f"commit {self._number + 1}", "missing: deleted after it was made")
+            self._previous = None
+        return row
+
+    def _found(self, subject: str, what: str) -> None:
+        self._report.findings.append(Finding(subject=subject, what=what))
+
+
+def _decoded(kind: str, body: str, problems: list[str]) -> Event | None:
+    if kind not in EVENTS:
+        problems.append(f"unknown kind {kind!r}")
+        return None
+    try:
+        return decode(kind, body)
+    except ValueError as error:
+        problems.append(f"its body cannot be read: {str(error).splitlines()[0]}")
+        return None
+
+
+def _pages(reader: Reader, query: str, start: Any, key: str, size: int) -> Iterator[Row]:
+    at = start
+    while True:
+        rows = reader.all(query, (at, size))
+        yield from rows
+        if len(rows) < size:
+            return
+        at = rows[-1][key]

@@ -1,0 +1,403 @@
+"""The execution log of a case, for its process owner: what happened, why, who did it, when, under which version.
+
+Pure: events and the stored definition in, lines out. How lines look on a screen is the command line's affair.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any, Final, Literal, TypeAlias
+
+from backstay import events as ev
+from backstay.events import Event
+from backstay.language import Program
+from backstay.operations.wording import condition, moment, pairs, plain, span, verdict
+from backstay.store.views import Run, Stored
+from backstay.types import Json
+
+Mark: TypeAlias = Literal[
+    "start", "decision", "action", "retry", "problem", "asked", "answered", "wait", "note", "undo", "end", "failed"
+]
+"""start: what set it off. decision: a branch or rule. action: something was done. retry, problem: it did not work.
+asked, answered: a person is needed, has decided or worked. wait: time, signals, children. undo: a compensation."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Line:
+    """One thing that happened."""
+
+    at: str
+    by: str
+    """A person or service, or WORKFLOW@VERSION for the run itself."""
+    version: str
+    mark: Mark
+    text: str
+    details: tuple[tuple[str, str], ...] = ()
+    """(label, value); the label may be empty."""
+    events: tuple[int, ...] = ()
+    """Numbers of the events it tells of."""
+    step: str = ""
+    line: int | None = None
+    """Line of the workflow's source."""
+    data: Json = None
+    """The decision as the journal has it, for machines."""
+
+    def as_json(self) -> dict[str, Json]:
+        return {**asdict(self), "details": [{"label": label, "value": value} for label, value in self.details]}
+
+
+@dataclass(slots=True)
+class _Teller:
+    """Turns events into lines; remembers what later events refer back to."""
+
+    workflow: str
+    version: str
+    program: Program | None
+    lines: list[Line] = field(default_factory=list[Line])
+    opened: dict[str, Event] = field(default_factory=dict[str, Event])
+    """command -> the event that asked somebody or something outside."""
+    intents: dict[str, tuple[int, ev.CallIntended]] = field(default_factory=dict[str, tuple[int, ev.CallIntended]])
+    """Calls whose outcome has not been told yet."""
+    deciders: dict[str, str] = field(default_factory=dict[str, str])
+    actions: dict[str, str] = field(default_factory=dict[str, str])
+    told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    began: str = ""
+
+    def tell(self, stored: Stored) -> None:
+        event = stored.event
+        self.began = self.began or event.at
+        self.path(stored)
+        if isinstance(event, ev.CallIntended):
+            self.intents[event.command] = (stored.seq, event)
+            self.actions[event.command] = event.action
+            return
+        handler = TELLERS.get(type(event))
+        if handler is not None:
+            handler(self, stored.seq, event)
+
+    def add(self, seq: int, event: Event, mark: Mark, text: str, details: Any = (), **more: Any) -> None:
+        who = event.by or f"{self.workflow}@{self.version[:7]}"
+        seqs, line = (seq,), None
+        command, step = getattr(event, "command", ""), getattr(event, "site", "")
+        intent = self.intents.pop(command, None)
+        if intent is not None:
+            seqs = (intent[0], seq)
+        if self.program is not None and step:
+            line = self.program.line_of(step.split(".undo")[0])
+        more = {"step": step, "line": line, "events": seqs} | more
+        line_ = Line(at=event.at, by=who, version=self.version, mark=mark, text=text, details=tuple(details), **more)
+        self.lines.append(line_)
+
+    def finish(self) -> list[Line]:
+        """Calls that were begun and never heard of again come last: their outcome is not known yet."""
+        for seq, intent in list(self.intents.values()):
+            del self.intents[intent.command]
+            words = f"{self.about(intent.command, intent.action)} was begun; its outcome is not recorded yet"
+            self.add(seq, intent, "action", words, pairs(intent.args))
+        return self.lines
+
+    # --- decisions ---
+
+    def path(self, stored: Stored) -> None:
+        for entry in getattr(stored.event, "path", None) or ():
+            self.decision(stored, entry)
+
+    def decision(self, stored: Stored, entry: Mapping[str, Json]) -> None:
+        kind, step = str(entry.get("kind", "")), str(entry.get("step", ""))
+        if kind == "dropped":
+            text = f"… and {entry.get('count')} more decisions that were not written down"
+        else:
+            words = DECISIONS.get(kind, "{text} → {verdict}")
+            text = words.format(
+                text=self.readable(str(entry.get("text", ""))), name=_spaced(entry.get("name", "")),
+                verdict=verdict(entry.get("verdict")),
+            )  # fmt: skip
+        details = [(_spaced(label), plain(value)) for label, value in (entry.get("values") or {}).items()]
+        fresh = [detail for detail in details if detail not in self.told]
+        self.told.update(fresh)
+        if entry.get("row") is not None:
+            fresh.append(("row", plain(entry["row"])))
+        line = self.program.line_of(step) if self.program else None
+        decided = replace(stored.event, by="") if stored.event.by else stored.event
+        self.add_decision(stored.seq, decided, text, fresh, step, line, dict(entry))
+
+    def add_decision(
+        self, seq: int, event: Event, text: str, details: Any, step: str, line: int | None, data: Json
+    ) -> None:
+        who = f"{self.workflow}@{self.version[:7]}"
+        self.lines.append(
+            Line(
+                at=event.at, by=who, version=self.version, mark="decision", text=text, details=tuple(details),
+                events=(seq,), step=step, line=line, data=data,
+            )
+        )  # fmt: skip
+
+    def readable(self, text: str) -> str:
+        """A condition in words: a rule is named, its arguments follow as details."""
+        names = [item.name for item in self.program.closure.items.values() if item.kind in ("rule", "table")] if (
+            self.program
+        ) else []  # fmt: skip
+        for name in names:
+            start = text.find(f"{name}(")
+            while start >= 0 and (end := _closing(text, start + len(name))) >= 0:
+                text = text[:start] + f"“{_spaced(name)}”" + text[end + 1 :]
+                start = text.find(f"{name}(", start + 1)
+        return condition(text)
+
+    # --- calls ---
+
+    def about(self, command: str, action: str) -> str:
+        if not command.startswith("c"):
+            return action
+        undone = self.actions.get(command[1:], "")
+        return f"{action} (undoes {undone})" if undone else action
+
+    def mark(self, command: str) -> Mark:
+        return "undo" if command.startswith("c") else "action"
+
+    def given(self, event: Any) -> list[tuple[str, str]]:
+        """The arguments, and under whose authority the call was made."""
+        intent = self.intents.get(event.command)
+        details = pairs(intent[1].args if intent else getattr(event, "args", None))
+        if intent and intent[1].approval:
+            details.append(("approved by", self.deciders.get(intent[1].approval, "a person")))
+        return details
+
+    def returned(self, seq: int, event: ev.CallReturned) -> None:
+        again = f", attempt {event.attempt}" if event.attempt > 1 else ""
+        result = _kept_aside(event, "/result") or plain(event.result)
+        words = f"{self.about(event.command, event.action)}{again}"
+        self.add(seq, event, self.mark(event.command), words, [*self.given(event), ("→", result)])
+
+    def attempt_failed(self, seq: int, event: ev.AttemptFailed) -> None:
+        again = f"tried again at {moment(event.retry_at, date=False)}"
+        details = [*self.given(event), ("error", _fault(event.fault)), ("next", again)]
+        self.add(seq, event, "retry", f"{self.about(event.command, event.action)}: attempt {event.attempt} failed", details)
+
+    def call_failed(self, seq: int, event: ev.CallFailed) -> None:
+        details = [*self.given(event), ("error", _fault(event.fault))]
+        words = f"{self.about(event.command, event.action)} failed for good after {event.attempt} attempt(s)"
+        self.add(seq, event, "problem", words, details)
+
+    def denied(self, seq: int, event: ev.CallDenied) -> None:
+        self.add(seq, event, "problem", f"{event.action} was not allowed", [("by", event.stage), ("reason", event.reason)])
+
+    def queued(self, seq: int, event: ev.CallQueued) -> None:
+        self.opened[event.command], self.actions[event.command] = event, event.action
+        details = [*self.given(event), ("error", _fault(event.fault)), ("suggestion", event.suggestion)]
+        self.add(seq, event, "problem", f"{event.action} waits in {event.queue}", details)
+
+    def retried(self, seq: int, event: ev.CallRetried) -> None:
+        words = f"{self.actions.get(event.command, 'the call')} is tried again"
+        self.add(seq, event, "answered" if event.by else "retry", words, [("reason", event.reason), *self.took(event)])
+
+    def unknown(self, seq: int, event: ev.CallUnknown) -> None:
+        self.opened[event.command] = event
+        details = [*self.given(event), ("why", event.reason), ("settled by", event.queue)]
+        self.add(seq, event, "problem", f"Nobody can tell whether {event.action} happened", details)
+
+    def settled(self, seq: int, event: ev.CallSettled) -> None:
+        action = self.actions.get(event.command, "the call")
+        words = f"{action}: {SETTLED[event.outcome]}"
+        self.add(seq, event, "answered", words, [("reason", event.reason), *pairs(event.result), *self.took(event)])
+
+    # --- people ---
+
+    def took(self, event: Any) -> list[tuple[str, str]]:
+        asked = self.opened.get(event.command)
+        return [("after", span(asked.at, event.at))] if asked is not None else []
+
+    def approval_requested(self, seq: int, event: ev.ApprovalRequested) -> None:
+        self.opened[event.command] = event
+        if event.action:
+            self.actions[event.command] = event.action
+        asked = f"{event.action} needs a decision by {event.queue}" if event.action else f"{event.queue} must decide"
+        shown = pairs(event.args) or _shown(event)
+        details = [*shown, ("reason", event.reason), ("evidence", plain(event.evidence) if event.evidence else "")]
+        self.add(seq, event, "asked", asked, [*details, *_due(event.due)])
+
+    def approval_decided(self, seq: int, event: ev.ApprovalDecided) -> None:
+        self.deciders[event.command] = event.by
+        words = VERDICTS[event.verdict]
+        reason = "" if event.verdict == "expired" else event.reason
+        self.add(seq, event, "answered", words, [("reason", reason), *self.took(event)])
+
+    def task_opened(self, seq: int, event: ev.TaskOpened) -> None:
+        self.opened[event.command] = event
+        title = f": {event.title}" if event.title else ""
+        self.add(seq, event, "asked", f"Task for {event.queue}{title}", [*_shown(event), *_due(event.due)])
+
+    def task_completed(self, seq: int, event: ev.TaskCompleted) -> None:
+        self.add(seq, event, "answered", "Task done", [*pairs(event.value), *self.took(event)])
+
+    def claimed(self, seq: int, event: ev.ItemClaimed) -> None:
+        self.add(seq, event, "answered", "Took it on", self.took(event))
+
+    def released(self, seq: int, event: ev.ItemReleased) -> None:
+        self.add(seq, event, "answered", "Gave it back to the queue")
+
+    # --- time, signals, children, values ---
+
+    def timer_set(self, seq: int, event: ev.TimerSet) -> None:
+        self.opened[event.command] = event
+        self.add(seq, event, "wait", f"Waits until {moment(event.due)}")
+
+    def timer_fired(self, seq: int, event: ev.TimerFired) -> None:
+        opened = self.opened.get(event.command)
+        missed = isinstance(opened, ev.WaitOpened)
+        words = f"“{opened.name}” did not come in time" if missed and isinstance(opened, ev.WaitOpened) else "The time has come"
+        self.add(seq, event, "wait", words, self.took(event))
+
+    def wait_opened(self, seq: int, event: ev.WaitOpened) -> None:
+        self.opened[event.command] = event
+        self.add(seq, event, "wait", f"Waits for “{event.name}”", _due(event.due))
+
+    def signal(self, seq: int, event: ev.SignalReceived) -> None:
+        self.add(seq, event, "answered", f"“{event.name}” came in", pairs(event.payload))
+
+    def child_started(self, seq: int, event: ev.ChildStarted) -> None:
+        self.opened[event.command] = event
+        words = "Starts" if event.detached else "Starts and waits for"
+        self.add(seq, event, "wait", f"{words} {event.workflow}", [("run", event.run)])
+
+    def child_ended(self, seq: int, event: ev.ChildEnded) -> None:
+        opened = self.opened.get(event.command)
+        name = opened.workflow if isinstance(opened, ev.ChildStarted) else "the child run"
+        details = [("→", plain(event.result))] if event.status == "finished" else [("reason", event.reason)]
+        self.add(seq, event, "wait", f"{name} {event.status}", [*details, *self.took(event)])
+
+    def drawn(self, seq: int, event: ev.Drawn) -> None:
+        words = DRAWN[event.what] if event.what in DRAWN else event.what
+        value = moment(event.value) if event.what == "now" else plain(event.value)
+        self.add(seq, event, "note", words.format(name=event.name), [("→", value)])
+
+    def noted(self, seq: int, event: ev.Noted) -> None:
+        self.add(seq, event, "note", f"Note: {plain(event.text)}", pairs(event.data))
+
+    # --- begin and end ---
+
+    def started(self, seq: int, event: ev.RunStarted) -> None:
+        details = [*pairs(event.input), ("key", event.key or ""), ("trigger", event.trigger)]
+        aside = _kept_aside(event, "/input")
+        self.add(seq, event, "start", f"{event.workflow} was started", [*details, ("input", aside)] if aside else details)
+
+    def cancel(self, seq: int, event: ev.CancelRequested) -> None:
+        self.add(seq, event, "answered", "Asked to stop the run", [("reason", event.reason)])
+
+    def deadline(self, seq: int, event: ev.DeadlinePassed) -> None:
+        self.add(seq, event, "problem", "The deadline of the workflow has passed")
+
+    def finished(self, seq: int, event: ev.RunFinished) -> None:
+        result = _kept_aside(event, "/result") or plain(event.result)
+        self.add(seq, event, "end", "Finished", [("→", result), ("took", span(self.began, event.at))])
+
+    def failed(self, seq: int, event: ev.RunFailed) -> None:
+        where = {"line": event.fault.line} if event.fault.line else {}
+        self.add(seq, event, "failed", "Failed", [("error", _fault(event.fault)), ("took", span(self.began, event.at))], **where)
+
+    def cancelled(self, seq: int, event: ev.RunCancelled) -> None:
+        self.add(seq, event, "failed", "Cancelled", [("reason", event.reason), ("took", span(self.began, event.at))])
+
+    def attention(self, seq: int, event: ev.AttentionRaised) -> None:
+        self.add(seq, event, "problem", "Cannot go on by itself; an operator must look", [("why", event.reason)])
+
+    def cleared(self, seq: int, event: ev.AttentionCleared) -> None:
+        self.add(seq, event, "answered", "Told it to try again", [("reason", event.reason)])
+
+
+def tell(run: Run, stored: Sequence[Stored], program: Program | None = None) -> list[Line]:
+    """The log of a run: one line per decision, action, person, wait and end. `program` adds lines of the source."""
+    teller = _Teller(run.workflow, run.version, program)
+    for item in stored:
+        teller.tell(item)
+    return [replace(line, details=tuple(d for d in line.details if d[1])) for line in teller.finish()]
+
+
+def _fault(fault: ev.Fault) -> str:
+    return plain(f"{fault.type}: {fault.message}")
+
+
+def _due(due: str | None) -> list[tuple[str, str]]:
+    return [("due", moment(due))] if due else []
+
+
+def _shown(event: ev.ApprovalRequested | ev.TaskOpened) -> list[tuple[str, str]]:
+    aside = _kept_aside(event, "/show")
+    return [("shown", aside)] if aside else pairs(event.show)
+
+
+def _kept_aside(event: Any, pointer: str) -> str:
+    large = (event.refs or {}).get(pointer, "").startswith("blob:")
+    return "a large value, kept beside the journal" if large else ""
+
+
+def _spaced(name: Any) -> str:
+    return str(name).replace("_", " ")
+
+
+def _closing(text: str, start: int) -> int:
+    """Index of the bracket that closes the one at `start`, or -1."""
+    depth = 0
+    for place in range(start, len(text)):
+        depth += (text[place] == "(") - (text[place] == ")")
+        if depth == 0:
+            return place
+    return -1
+
+
+DECISIONS: Final[dict[str, str]] = {
+    "rule": "Rule “{name}” → {verdict}",
+    "table": "Table “{name}” → {verdict}",
+    "if": "{text}? → {verdict}",
+    "choice": "{text}? → {verdict}",
+    "while": "Goes on while {text} → {verdict}",
+    "match": "{text} → {verdict}",
+    "guard": "{text}? → {verdict}",
+    "where": "{text}? → {verdict}",
+    "assert": "Must hold: {text} → {verdict}",
+}
+"""How each kind of branch is told; other kinds show their text and verdict."""
+
+SETTLED: Final = {"happened": "it did happen", "not-happened": "it did not happen; tried again", "give-up": "given up"}
+VERDICTS: Final = {"approved": "Approved", "rejected": "Rejected", "expired": "Nobody decided in time; it counts as rejected"}
+DRAWN: Final = {
+    "now": "Looks at the clock",
+    "random": "Draws a number",
+    "new_id": "Makes an identifier",
+    "setting": "Looks up the setting “{name}”",
+}
+
+TELLERS: Final[dict[type[Event], Callable[[_Teller, int, Any], None]]] = {
+    ev.RunStarted: _Teller.started,
+    ev.CancelRequested: _Teller.cancel,
+    ev.DeadlinePassed: _Teller.deadline,
+    ev.RunFinished: _Teller.finished,
+    ev.RunFailed: _Teller.failed,
+    ev.RunCancelled: _Teller.cancelled,
+    ev.AttentionRaised: _Teller.attention,
+    ev.AttentionCleared: _Teller.cleared,
+    ev.CallReturned: _Teller.returned,
+    ev.AttemptFailed: _Teller.attempt_failed,
+    ev.CallFailed: _Teller.call_failed,
+    ev.CallDenied: _Teller.denied,
+    ev.CallQueued: _Teller.queued,
+    ev.CallRetried: _Teller.retried,
+    ev.CallUnknown: _Teller.unknown,
+    ev.CallSettled: _Teller.settled,
+    ev.ApprovalRequested: _Teller.approval_requested,
+    ev.ApprovalDecided: _Teller.approval_decided,
+    ev.TaskOpened: _Teller.task_opened,
+    ev.TaskCompleted: _Teller.task_completed,
+    ev.ItemClaimed: _Teller.claimed,
+    ev.ItemReleased: _Teller.released,
+    ev.TimerSet: _Teller.timer_set,
+    ev.TimerFired: _Teller.timer_fired,
+    ev.WaitOpened: _Teller.wait_opened,
+    ev.SignalReceived: _Teller.signal,
+    ev.ChildStarted: _Teller.child_started,
+    ev.ChildEnded: _Teller.child_ended,
+    ev.Drawn: _Teller.drawn,
+    ev.Noted: _Teller.noted,
+}
+"""How each event is told. An intent waits for its outcome and is told with it."""

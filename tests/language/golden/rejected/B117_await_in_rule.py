@@ -1,0 +1,16 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@action(effect="read")
+async def find(name: str) -> str: ...
+
+@rule
+async def refused(total: Decimal) -> Any:
+    return await find('a')

@@ -1,0 +1,14 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@rule
+def refused(total: Decimal) -> Any:
+    f = [total]
+    return f[0](1) + f(2) + (abs if total else f)(3)

@@ -1,0 +1,17 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+def helper(x: Decimal) -> Decimal:
+    return x
+
+
+@rule
+def refused(total: Decimal) -> Any:
+    return helper(total)

@@ -1,0 +1,16 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@rule
+def refused(lines: list[int]) -> Any:
+    sum = 0
+    for x in lines:
+        sum = sum + x
+    return sum(lines)

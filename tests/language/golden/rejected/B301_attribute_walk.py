@@ -1,0 +1,15 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@rule
+def refused(total: Decimal) -> Any:
+    a = total.__class__.__mro__
+    b = ().__class__.__base__.__subclasses__()
+    return total._sign

@@ -1,0 +1,11 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+LIMIT = 1 / 0

@@ -1,0 +1,13 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@rule
+def refused(total: Decimal) -> Any:
+    return Decimal.__new__(Decimal, 1)

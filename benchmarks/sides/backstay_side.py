@@ -173,8 +173,9 @@ async def decide_and_wait(client: Client, run: str) -> float:
     """Approve the one thing that a run waits for; milliseconds until the run is finished."""
     before = time.perf_counter()
     await client.decide(run, "approved", by="decider")
-    if await client.result(run) is not True:
-        raise RuntimeError(f"run {run} did not end with its approval")
+    ended = await client.wait(run)
+    if ended.status != "finished":
+        raise RuntimeError(f"run {run} {ended.status}: {ended.summary}")
     return (time.perf_counter() - before) * 1000
 
 

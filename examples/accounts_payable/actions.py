@@ -1,7 +1,8 @@
-"""The actions of accounts payable: everything by which the process reads or changes the world, and how each may fail.
+"""The actions of accounts payable: everything by which the process reads or changes the world, and how each may
+fail.
 
-Writes honour the engine's idempotency key, so a retry and a restart find what the first attempt did. `use` says where the
-application's files live.
+Writes honour the engine's idempotency key, so a retry and a restart find what the first attempt did. `use` says
+where the application's files live.
 """
 
 from __future__ import annotations
@@ -41,7 +42,9 @@ def use(home: Path | str) -> None:
 def home() -> Path:
     folder = _Home.folder or os.environ.get(HOME_VARIABLE)
     if not folder:
-        raise RuntimeError(f"accounts payable does not know its home: call actions.use(home) or set {HOME_VARIABLE}")
+        raise RuntimeError(
+            f"accounts payable does not know its home: call actions.use(home) or set {HOME_VARIABLE}"
+        )
     return Path(folder)
 
 
@@ -143,7 +146,9 @@ def create_invoice_from_backlog(posting: Posting, key: IdempotencyKey) -> str:
     try:
         return erp().create_invoice(posting, key)
     except RefusedByErp as refusal:
-        raise RuntimeError(str(refusal)) from refusal  # keeps it in the backlog, where a person can mend its cause
+        raise RuntimeError(
+            str(refusal)
+        ) from refusal  # keeps it in the backlog, where a person can mend its cause
 
 
 @action(effect="write", retry=QUICK)

@@ -1,4 +1,6 @@
-"""The application: its workflows, the queues with those who own them, and how its files are set up in a home folder."""
+"""The application: its workflows, the queues with those who own them, and how its files are set up in a home
+folder.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +40,11 @@ def set_up(home: Path) -> None:
 async def start_case(client: Client, inbox: InboxFolder, document: Document) -> str:
     """Start the case of a document, once however often it is tried, and tell the inbox that it exists."""
     run = await client.start(
-        process_invoice, {"document": document}, key=document.digest, by="inbox", trigger=f"file {document.name}"
+        process_invoice,
+        {"document": document},
+        key=document.digest,
+        by="inbox",
+        trigger=f"file {document.name}",
     )
     inbox.acknowledge(document)
     return run

@@ -1,14 +1,16 @@
-"""The register of incoming invoices, kept in the ERP: it decides which of two invoices with one number came first.
+"""The register of incoming invoices: it decides which of two invoices with one number came first.
 
-Runs of the same process race, are killed and start again; who posts first is chance. So "seen before" is not decided by who
-posts first but by who *arrived* first: a document's place is its position in the intake's ledger, which is written before its run
-starts. A run enters the register as soon as its document is read by machine (also when nothing could be read), and a claim
-looks only at earlier places, after all of these are taken. What it then finds depends on nothing but the ledger's order and on what the
-files say, whatever was killed when.
+Runs of the same process race, are killed and start again; who posts first is chance. So "seen before" is not
+decided by who posts first but by who *arrived* first: a document's place is its position in the intake's
+ledger, which is written before its run starts. A run enters the register as soon as its document is read by
+machine (also when nothing could be read), and a claim looks only at earlier places, after all of these are
+taken. What it then finds depends on nothing but the ledger's order and on what the files say, whatever was
+killed when.
 
-A person who corrects a vendor or a number acts at a time of their own: that identity goes to the end of the register. A place that
-stays empty (its run was cancelled before it read anything) holds others up for `PATIENCE` refusals and is then passed over.
-The unique index on vendor and number remains underneath: even a wrong order can never post twice.
+A person who corrects a vendor or a number acts at a time of their own: that identity goes to the end of the
+register. A place that stays empty (its run was cancelled before it read anything) holds others up for
+`PATIENCE` refusals and is then passed over. The unique index on vendor and number remains underneath: even a
+wrong order can never post twice.
 """
 
 from __future__ import annotations
@@ -27,7 +29,7 @@ class EarlierNotRead(Exception):
 
 
 def enter(erp: Erp, document: Document, vendor_id: str | None, number: str) -> None:
-    """Take the document's place with what a machine read, None when that is no known vendor. Entering twice changes nothing."""
+    """Take the document's place with what a machine read; without a known vendor, None. Repeating it changes nothing."""
     with erp.transaction() as db:
         if _one(db, "entry_of", digest=document.digest):
             return
@@ -49,7 +51,9 @@ def claim(erp: Erp, document: Document, vendor_id: str, number: str, *, patient:
         missing = _first_missing(db, entry)
         if missing and not patient and _count_refusal(db, document.digest) > PATIENCE:
             while missing:
-                _take(db, missing, turn=0, digest="", name="(not read in time)", vendor_id=None, number_key="")
+                _take(
+                    db, missing, turn=0, digest="", name="(not read in time)", vendor_id=None, number_key=""
+                )
                 missing = _first_missing(db, entry)
         seen = [] if missing else _before(db, entry)
     if missing:  # after the commit, so that the refusal counts
@@ -77,7 +81,9 @@ def _count_refusal(db: sqlite3.Connection, digest: str) -> int:
     return int(db.execute(queries("erp_queries.sql")["refuse"], {"digest": digest}).fetchone()["count"])
 
 
-def _add(db: sqlite3.Connection, document: Document, vendor_id: str | None, number: str, arrival: int | None) -> None:
+def _add(
+    db: sqlite3.Connection, document: Document, vendor_id: str | None, number: str, arrival: int | None
+) -> None:
     """Take the arrival's own place, or without one a turn at the end."""
     turn = 0
     if arrival is None:
@@ -86,7 +92,13 @@ def _add(db: sqlite3.Connection, document: Document, vendor_id: str | None, numb
         following = _one(db, "next_turn", arrival=arrival)
         turn = following["turn"] if following else 1
     _take(
-        db, arrival, turn=turn, digest=document.digest, name=document.name, vendor_id=vendor_id, number_key=bare(number)
+        db,
+        arrival,
+        turn=turn,
+        digest=document.digest,
+        name=document.name,
+        vendor_id=vendor_id,
+        number_key=bare(number),
     )
 
 

@@ -1,7 +1,9 @@
-"""The example's ERP, with its own database: vendors, orders, receipts, invoices, payments, messages. Only actions call it.
+"""The example's ERP, with its own database: vendors, orders, receipts, invoices, payments, messages. Only
+actions call it.
 
-Safe for threads and processes: every call opens the file, does one transaction and closes it. Every write takes an idempotency
-key, and calling it again with the same key returns what the first call made. `fail` makes it misbehave on purpose.
+Safe for threads and processes: every call opens the file, does one transaction and closes it. Every write takes
+an idempotency key, and calling it again with the same key returns what the first call made. `fail` makes it
+misbehave on purpose.
 """
 
 from __future__ import annotations
@@ -97,7 +99,9 @@ class Erp:
         with self.transaction() as db:
             row = _one(db, "rate", currency=currency)
         if not row:
-            raise RefusedByErp(f"currency {currency!r} has no rate: add it to the table of rates, then try again")
+            raise RefusedByErp(
+                f"currency {currency!r} has no rate: add it to the table of rates, then try again"
+            )
         return (amount * Decimal(row["euro"])).quantize(Decimal("0.01"))
 
     # --- invoices, payments, messages -------------------------------------------------------------------
@@ -124,8 +128,10 @@ class Erp:
             made = db.execute(
                 queries("erp_queries.sql")["add_invoice"],
                 {
-                    **number, "number": posting.number, "issued": posting.issued.isoformat(), "document": posting.document,
-                    "currency": posting.currency, "total": str(posting.total), "order_key": bare(posting.po_number), "key": key,
+                    **number, "number": posting.number, "issued": posting.issued.isoformat(),
+                    "document": posting.document,
+                    "currency": posting.currency, "total": str(posting.total),
+                    "order_key": bare(posting.po_number), "key": key,
                 },
             ).lastrowid  # fmt: skip
             for place, line in enumerate(posting.lines, start=1):
@@ -147,7 +153,9 @@ class Erp:
         with self.transaction() as db:
             number = _invoice_row(db, invoice_id)["id"]
             if _one(db, "payment_of_invoice", invoice_id=number):
-                raise RefusedByErp(f"invoice {invoice_id!r} is paid and cannot be cancelled: ask the vendor for a credit note")
+                raise RefusedByErp(
+                    f"invoice {invoice_id!r} is paid and cannot be cancelled: ask the vendor for a credit note"
+                )
             _run(db, "cancel_invoice", id=number)
 
     def pay(self, invoice_id: str, amount: Decimal, currency: str, key: str) -> str:
@@ -163,7 +171,9 @@ class Erp:
             if invoice["status"] != "posted" or _one(db, "payment_of_invoice", invoice_id=invoice["id"]):
                 raise RefusedByErp(f"invoice {invoice_id!r} is cancelled or already paid: nothing was paid")
             if (Decimal(invoice["total"]), invoice["currency"]) != (amount, currency):
-                raise RefusedByErp(f"invoice {invoice_id!r} is over {invoice['total']} {invoice['currency']}, not {amount} {currency}")
+                raise RefusedByErp(
+                    f"invoice {invoice_id!r} is over {invoice['total']} {invoice['currency']}, not {amount} {currency}"
+                )
             _run(db, "add_payment", invoice_id=invoice["id"], amount=str(amount), currency=currency, key=key)
             made = _one(db, "payment_by_key", key=key)
         return f"PAY-{made['id']:06d}" if made else ""
@@ -199,17 +209,35 @@ class Erp:
     def held_twice(self) -> list[str]:
         """Everything that the books hold more than once: numbers, documents, payments. Must be empty."""
         with self.transaction() as db:
-            return [f"{row['what']} {row['name']} is held {row['times']} times" for row in _all(db, "held_twice")]
+            return [
+                f"{row['what']} {row['name']} is held {row['times']} times" for row in _all(db, "held_twice")
+            ]
 
     # --- failing on purpose -----------------------------------------------------------------------------
 
-    def fail(self, operation: str, *, subject: str = "", kind: FaultKind = "raise", times: int = 1, message: str = "503") -> None:
+    def fail(
+        self,
+        operation: str,
+        *,
+        subject: str = "",
+        kind: FaultKind = "raise",
+        times: int = 1,
+        message: str = "503",
+    ) -> None:
         """Let an operation fail `times` times (-1: until `heal`) on one subject or on all.
 
         raise: nothing happens. half: it happens, the answer is lost. hang: no answer. rubbish: a senseless answer.
         """
         with self.transaction() as db:
-            _run(db, "add_fault", operation=operation, subject=subject, kind=kind, remaining=times, message=message)
+            _run(
+                db,
+                "add_fault",
+                operation=operation,
+                subject=subject,
+                kind=kind,
+                remaining=times,
+                message=message,
+            )
 
     def heal(self) -> None:
         """End every outage."""
@@ -241,7 +269,9 @@ class Erp:
         """One transaction: committed and synced at the end, rolled back on an error."""
         if not self.path.exists():
             raise ErpUnavailable(f"the ERP's database {self.path.name!r} is not there: `seed` creates it")
-        db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=15, isolation_level=None)
+        db = sqlite3.connect(
+            f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=15, isolation_level=None
+        )
         try:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA foreign_keys = ON")
@@ -290,7 +320,14 @@ def _fill(db: sqlite3.Connection, data: dict[str, Any], faults: bool) -> None:
         _add_vendor(db, vendor)
     for order in data["orders"]:
         order_key = bare(order["number"])
-        _run(db, "add_order", number_key=order_key, number=order["number"], vendor_id=order["vendor"], currency=order["currency"])
+        _run(
+            db,
+            "add_order",
+            number_key=order_key,
+            number=order["number"],
+            vendor_id=order["vendor"],
+            currency=order["currency"],
+        )
         for place, line in enumerate(order["lines"], start=1):
             received = line.pop("received")
             _run(db, "add_order_line", order_key=order_key, line=place, **line)
@@ -301,7 +338,8 @@ def _fill(db: sqlite3.Connection, data: dict[str, Any], faults: bool) -> None:
         _run(db, "add_rate", currency=currency, euro=euro)
     for old in data["posted"]:
         _run(
-            db, "add_invoice", vendor_id=old["vendor"], number=old["number"], number_key=bare(old["number"]), separate="",
+            db, "add_invoice", vendor_id=old["vendor"], number=old["number"], number_key=bare(old["number"]),
+            separate="",
             issued=old["posted"], currency=old["currency"], total=old["total"], order_key="", document="",
             key=f"history {old['vendor']} {old['number']}",
         )  # fmt: skip
@@ -347,7 +385,9 @@ def _vendor(row: sqlite3.Row, iban: str) -> Vendor:
         problem = f"vendor {row['id']} is blocked by purchasing"
     elif iban and row["iban"] and iban != row["iban"]:
         problem = f"the invoice asks to pay {iban}, and the master data of {row['id']} say {row['iban']}: confirm by telephone"
-    return Vendor(id=row["id"], name=row["name"], status=row["status"], cost_centre=row["cost_centre"], problem=problem)
+    return Vendor(
+        id=row["id"], name=row["name"], status=row["status"], cost_centre=row["cost_centre"], problem=problem
+    )
 
 
 def _order(db: sqlite3.Connection, head: sqlite3.Row) -> Order:

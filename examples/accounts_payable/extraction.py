@@ -1,7 +1,8 @@
 """Reads an invoice's fields from words with places: every field has candidates, each is scored, the best wins.
 
-What a candidate is worth comes from its label, from where it stands to that label, from its form (check digits, dates) and from
-arithmetic: net and tax make the total, the lines make the net. Nothing is known about any vendor or file. Pure.
+What a candidate is worth comes from its label, from where it stands to that label, from its form (check digits,
+dates) and from arithmetic: net and tax make the total, the lines make the net. Nothing is known about any
+vendor or file. Pure.
 """
 
 from __future__ import annotations
@@ -15,14 +16,24 @@ from decimal import Decimal
 from typing import Any
 
 from examples.accounts_payable.figures import (
-    CURRENCIES, amount, currency, decimal_mark, first_date, ibans, key, plain, vat_numbers,
+    CURRENCIES,
+    amount,
+    currency,
+    decimal_mark,
+    first_date,
+    ibans,
+    key,
+    plain,
+    vat_numbers,
 )  # fmt: skip
 from examples.accounts_payable.line_items import read_lines
 from examples.accounts_payable.models import Found, Invoice, Line, Place, Reading
 from examples.accounts_payable.page_layout import Cell, Label, Row, Word, below, labels, rows
 from examples.accounts_payable.vocabulary import CREDIT, LABELS, LEGAL_FORMS
 
-_NUMBER = re.compile(r"[A-Z]{1,4} \d{3,12}(?![.,\d])|(?=[^\s]*\d)[A-Za-z0-9][A-Za-z0-9/\-_.#]{1,29}(?: \d{2,8}(?![.,\d]))?")
+_NUMBER = re.compile(
+    r"[A-Z]{1,4} \d{3,12}(?![.,\d])|(?=[^\s]*\d)[A-Za-z0-9][A-Za-z0-9/\-_.#]{1,29}(?: \d{2,8}(?![.,\d]))?"
+)
 _NAME = re.compile(rf"^(?P<name>[^\W\d_].{{1,60}}?[\s,](?:{LEGAL_FORMS}))(?=$|[\s,·|–-])", re.IGNORECASE)
 
 
@@ -37,7 +48,9 @@ class Candidate:
 
     def found(self) -> Found:
         place: Place | None = self.cell.place if self.cell else None
-        return Found(text=str(self.value), confidence=round(min(self.score, 1.0), 3), why=self.why, place=place)
+        return Found(
+            text=str(self.value), confidence=round(min(self.score, 1.0), 3), why=self.why, place=place
+        )
 
 
 @dataclass(frozen=True)
@@ -92,15 +105,22 @@ def _reading(
     values = {name: candidate.value for name, candidate in best.items() if candidate}
     credit = values.get("total", Decimal(0)) < 0 or _is_credit(sheet)
     invoice = Invoice(kind="credit note" if credit else "invoice", lines=lines, **values)
-    needed = {name: best[name].score if best[name] else 0.0 for name in ("vendor", "number", "issued", "total", "currency")}  # type: ignore[union-attr]
-    doubts = [f"{name} is {'missing' if not sure else 'unsure'}" for name, sure in needed.items() if sure < 0.6]
+    needed = {
+        name: best[name].score if best[name] else 0.0
+        for name in ("vendor", "number", "issued", "total", "currency")
+    }  # type: ignore[union-attr]
+    doubts = [
+        f"{name} is {'missing' if not sure else 'unsure'}" for name, sure in needed.items() if sure < 0.6
+    ]
     if lines_sure < 0.6:
         doubts.append("the lines could not be read reliably" if lines else "no lines were found")
     if credit:
         doubts.append("this is a credit note")
     found = {name: candidate.found() for name, candidate in best.items() if candidate}
     if lines:
-        found["lines"] = Found(text=f"{len(lines)} lines", confidence=round(lines_sure, 3), why="quantity x price = amount")
+        found["lines"] = Found(
+            text=f"{len(lines)} lines", confidence=round(lines_sure, 3), why="quantity x price = amount"
+        )
     confidence = round(min([*needed.values(), 1.0]), 3)
     return Reading(invoice=invoice, confidence=confidence, doubts=doubts, found=found, pages=pages)
 
@@ -164,10 +184,14 @@ def _only_date(sheet: Sheet, american: bool) -> Candidate | None:
     if not dates:
         return None
     value, cell = min(dates, key=lambda pair: pair[0])
-    return Candidate(value, 0.65 if len({day for day, _ in dates}) == 1 else 0.45, "the earliest date in the head", cell)
+    return Candidate(
+        value, 0.65 if len({day for day, _ in dates}) == 1 else 0.45, "the earliest date in the head", cell
+    )
 
 
-def _identifier(sheet: Sheet, find: Callable[[str], list[str]], score: float, without: str = "") -> Candidate | None:
+def _identifier(
+    sheet: Sheet, find: Callable[[str], list[str]], score: float, without: str = ""
+) -> Candidate | None:
     """A number with check digits or a fixed form: the first that is not ours."""
     bought = {label.row for label in sheet.named("buyer")}
     candidates: list[Candidate] = []
@@ -176,7 +200,9 @@ def _identifier(sheet: Sheet, find: Callable[[str], list[str]], score: float, wi
             near = any(0 < index - place < 3 for place in bought)
             for text in find(cell.text):
                 if text != without:
-                    candidates.append(Candidate(text, score - (0.1 if near else 0), "by its form and check digits", cell))
+                    candidates.append(
+                        Candidate(text, score - (0.1 if near else 0), "by its form and check digits", cell)
+                    )
     return _best(candidates)
 
 
@@ -187,7 +213,11 @@ def _labelled_amounts(sheet: Sheet, field: str) -> list[Candidate]:
     candidates: list[Candidate] = []
     for label in sheet.named(field):
         row = sheet.rows[label.row]
-        right = [(cell, value) for cell in row.cells if (value := amount(cell.text, sheet.mark)) is not None and cell.left > label.cell.left]
+        right = [
+            (cell, value)
+            for cell in row.cells
+            if (value := amount(cell.text, sheet.mark)) is not None and cell.left > label.cell.left
+        ]
         if label.rest and (value := _tail(label.rest, sheet.mark)) is not None:
             right.append((label.rest, value))
         if right:
@@ -221,13 +251,17 @@ def _amounts(sheet: Sheet, lines: Sequence[Line]) -> dict[str, Candidate | None]
         for net in [*nets, None]:
             for tax in [*taxes, None]:
                 bonus, why = _adds_up(total.value, net, tax, summed if lines else None)
-                worth = total.score + (net.score * 0.1 if net else 0) + (tax.score * 0.1 if tax else 0) + bonus
+                worth = (
+                    total.score + (net.score * 0.1 if net else 0) + (tax.score * 0.1 if tax else 0) + bonus
+                )
                 choices.append((worth, total, net, tax, why))
     if not choices:
         return {"total": None, "net": None, "tax": None}
     _, total, net, tax, why = max(choices, key=lambda choice: choice[0])
     bonus, _ = _adds_up(total.value, net, tax, summed if lines else None)
-    sure = min(0.99, total.score * (0.82 if bonus == 0 else 0.6 if bonus < 0 else 1) + (0.25 if bonus > 0 else 0))
+    sure = min(
+        0.99, total.score * (0.82 if bonus == 0 else 0.6 if bonus < 0 else 1) + (0.25 if bonus > 0 else 0)
+    )
     total = Candidate(total.value, sure, f"{total.why}; {why}", total.cell)
     return {"total": total, "net": net or _implied(total, tax), "tax": tax}
 
@@ -247,7 +281,9 @@ def _with_sum(taxes: list[Candidate]) -> list[Candidate]:
     return [*rates, Candidate(together, min(rate.score for rate in rates), "sum of the tax rows", None)]
 
 
-def _adds_up(total: Decimal, net: Candidate | None, tax: Candidate | None, summed: Decimal | None) -> tuple[float, str]:
+def _adds_up(
+    total: Decimal, net: Candidate | None, tax: Candidate | None, summed: Decimal | None
+) -> tuple[float, str]:
     """A bonus for sums that are right, a malus for sums that are wrong, and which."""
     near = Decimal("0.02") if total == total.to_integral_value() else Decimal("0.021")
     base = net.value if net else summed
@@ -258,7 +294,11 @@ def _adds_up(total: Decimal, net: Candidate | None, tax: Candidate | None, summe
         return -0.4, "does not add up"
     if net and tax:
         right = summed is not None and abs(summed - net.value) <= near
-        return (1.0, "lines make the net, net and tax make the total") if right else (0.7, "net and tax make the total")
+        return (
+            (1.0, "lines make the net, net and tax make the total")
+            if right
+            else (0.7, "net and tax make the total")
+        )
     if net and summed is not None and abs(summed - net.value) > near:
         return -0.2, "the lines do not make the total"
     return 0.5, "lines and tax make the total"
@@ -271,12 +311,19 @@ def _unlabelled(sheet: Sheet) -> list[Candidate]:
         if (value := amount(cell.text, sheet.mark)) is not None and (_is_money(cell.text, sheet.mark))
     ]  # fmt: skip
     largest = sorted(amounts, key=lambda pair: -pair[0])[:3]
-    return [Candidate(value, 0.3 - 0.1 * place, "one of the largest amounts", cell) for place, (value, cell) in enumerate(largest)]
+    return [
+        Candidate(value, 0.3 - 0.1 * place, "one of the largest amounts", cell)
+        for place, (value, cell) in enumerate(largest)
+    ]
 
 
 def _currency(sheet: Sheet, total: Candidate | None) -> Candidate | None:
     if total and total.cell:
-        row = next(row for row in sheet.rows if total.cell.page == row.page and abs(row.middle - (total.cell.top + total.cell.bottom) / 2) < 6)
+        row = next(
+            row
+            for row in sheet.rows
+            if total.cell.page == row.page and abs(row.middle - (total.cell.top + total.cell.bottom) / 2) < 6
+        )
         code = currency(total.cell.text) or currency(row.text)
         if code:
             return Candidate(code, 0.98, "beside the total", total.cell)
@@ -337,7 +384,9 @@ def _is_figure_or_label(sheet: Sheet, row: int, cell: Cell, named: bool) -> bool
 
 def _under(sheet: Sheet, cell: Cell, name: str) -> bool:
     return any(
-        label.cell.page == cell.page and abs(label.cell.left - cell.left) < 8 and 0 < cell.top - label.cell.top < 26
+        label.cell.page == cell.page
+        and abs(label.cell.left - cell.left) < 8
+        and 0 < cell.top - label.cell.top < 26
         for label in sheet.named(name)
     )
 

@@ -11,10 +11,22 @@ from decimal import Decimal
 from functools import lru_cache
 
 _GROUPED = r"\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?"
-_AMOUNT = re.compile(rf"(?P<minus>[-−–(]\s?)?(?P<body>{_GROUPED}|\d{{1,12}}(?:[.,]\d{{1,4}})?)(?P<after>-|\))?")
+_AMOUNT = re.compile(
+    rf"(?P<minus>[-−–(]\s?)?(?P<body>{_GROUPED}|\d{{1,12}}(?:[.,]\d{{1,4}})?)(?P<after>-|\))?"
+)
 _DECIMAL = re.compile(r"\d([.,])\d{2}\)?-?$")
-_SYMBOLS = {"€": "EUR", "£": "GBP", "¥": "JPY", "US$": "USD", "$": "USD", "zł": "PLN", "SFr.": "CHF", "Fr.": "CHF", "kr": "SEK"}
-CURRENCIES = frozenset("EUR USD GBP CHF JPY SEK NOK DKK PLN CZK HUF CAD AUD".split())
+_SYMBOLS = {
+    "€": "EUR",
+    "£": "GBP",
+    "¥": "JPY",
+    "US$": "USD",
+    "$": "USD",
+    "zł": "PLN",
+    "SFr.": "CHF",
+    "Fr.": "CHF",
+    "kr": "SEK",
+}
+CURRENCIES = frozenset(["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD"])
 _CURRENCY = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(€|£|¥|US\$|\$|zł|SFr\.|Fr\.|\bkr\b)")
 
 
@@ -88,7 +100,9 @@ _MONTHS = {
 }
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/.]\s?(\d{1,2})[-/.]\s?(\d{4}|\d{2})(?!\d)")
-_DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?\s+(?:de\s+)?([^\W\d_]{3,12})\.?,?\s+(?:de\s+)?(\d{4})")
+_DAY_MONTH = re.compile(
+    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?\s+(?:de\s+)?([^\W\d_]{3,12})\.?,?\s+(?:de\s+)?(\d{4})"
+)
 _MONTH_DAY = re.compile(r"([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})")
 
 
@@ -111,7 +125,9 @@ def first_date(text: str, *, month_first: bool = False) -> tuple[date, float, in
     return None
 
 
-def _checked(found: re.Match[str], year: int, month: int, day: int, sure: float) -> tuple[date, float, int] | None:
+def _checked(
+    found: re.Match[str], year: int, month: int, day: int, sure: float
+) -> tuple[date, float, int] | None:
     try:
         value = date(year, month, day)
     except ValueError:
@@ -123,8 +139,9 @@ def _checked(found: re.Match[str], year: int, month: int, day: int, sure: float)
 
 _IBAN = re.compile(r"\b([A-Z]{2}\d{2}(?: ?[A-Z0-9]{4}){2,7}(?: ?[A-Z0-9]{1,4})?)\b")
 _VAT = re.compile(
-    r"\b(DE ?\d{9}|GB ?\d{9}|FR ?[A-Z0-9]{2} ?\d{9}|ES ?[A-Z]\d{7}[A-Z0-9]|IT ?\d{11}|NL ?\d{9}B\d{2}|SE ?\d{12}|PL ?\d{10}"
-    r"|CHE[- ]?\d{3}\.?\d{3}\.?\d{3}|ATU ?\d{8}|BE ?[01]\d{9}|IE ?\d{7}[A-Z]{1,2}|DK ?\d{8}|PT ?\d{9}|LU ?\d{8}|FI ?\d{8}"
+    r"\b(DE ?\d{9}|GB ?\d{9}|FR ?[A-Z0-9]{2} ?\d{9}|ES ?[A-Z]\d{7}[A-Z0-9]|IT ?\d{11}|NL ?\d{9}B\d{2}"
+    r"|SE ?\d{12}|PL ?\d{10}|CHE[- ]?\d{3}\.?\d{3}\.?\d{3}|ATU ?\d{8}|BE ?[01]\d{9}|IE ?\d{7}[A-Z]{1,2}"
+    r"|DK ?\d{8}|PT ?\d{9}|LU ?\d{8}|FI ?\d{8}"
     r"|CZ ?\d{8,10}|NO ?\d{9}|T\d{13})\b"
 )
 
@@ -132,12 +149,16 @@ _VAT = re.compile(
 @lru_cache(maxsize=1024)
 def iban_is_right(text: str) -> bool:
     """Whether the check digits of an IBAN are right (ISO 13616: mod 97 is 1)."""
-    return 15 <= len(text) <= 34 and int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
+    return (
+        15 <= len(text) <= 34 and int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
+    )
 
 
 def ibans(text: str) -> list[str]:
     """Every IBAN with right check digits in the text, without spaces."""
-    return [bare for found in _IBAN.finditer(text) if (bare := found[1].replace(" ", "")) and iban_is_right(bare)]
+    return [
+        bare for found in _IBAN.finditer(text) if (bare := found[1].replace(" ", "")) and iban_is_right(bare)
+    ]
 
 
 def vat_numbers(text: str) -> list[str]:

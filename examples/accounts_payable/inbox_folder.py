@@ -1,9 +1,11 @@
-"""The watched drop folder: turns files that people drop into documents, each content once, none lost, none half-written.
+"""The watched drop folder: turns files that people drop into documents, each content once, none lost, none
+half-written.
 
-A file is taken when two looks, a settle time apart, find the same size and time; temporary names (`.part` ...), links and folders are
-left alone. Its content is copied under its digest and entered in the ledger *before* it is handed out, so the case no longer depends
-on the folder; the file itself stays where it is. The caller starts a case with the digest as key and then calls `acknowledge`:
-what was not acknowledged is handed out again after a restart, in the same order.
+A file is taken when two looks, a settle time apart, find the same size and time; temporary names (`.part` ...),
+links and folders are left alone. Its content is copied under its digest and entered in the ledger *before* it
+is handed out, so the case no longer depends on the folder; the file itself stays where it is. The caller starts
+a case with the digest as key and then calls `acknowledge`: what was not acknowledged is handed out again after
+a restart, in the same order.
 """
 
 from __future__ import annotations
@@ -57,7 +59,7 @@ class InboxFolder:
         return self.home / "documents"
 
     async def documents(self, stop: asyncio.Event | None = None) -> AsyncIterator[Document]:
-        """Every document without a confirmed case: those that wait now, then each as it arrives, until `stop` is set."""
+        """Every document without a confirmed case: those that wait, then each as it comes, until `stop` is set."""
         changes = self._changes(stop or asyncio.Event())
         handed: set[str] = set()
         async for _ in changes:
@@ -89,7 +91,9 @@ class InboxFolder:
                 self._take(name, now[name])
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                self.problems[name] = f"{name!r} cannot be read ({reason}): give this program the right to read it"
+                self.problems[name] = (
+                    f"{name!r} cannot be read ({reason}): give this program the right to read it"
+                )
             else:
                 self.problems.pop(name, None)
         self._seen = now
@@ -122,18 +126,21 @@ class InboxFolder:
                     info = entry.stat(follow_symlinks=False)
                 except FileNotFoundError:
                     continue
-                if stat.S_ISREG(info.st_mode):  # no links: they may point at what is not ours to read; no pipes: they block
+                if stat.S_ISREG(
+                    info.st_mode
+                ):  # no links: they may point at what is not ours to read; no pipes: they block
                     yield name, (info.st_size, info.st_mtime_ns, info.st_ino)
 
     def _take(self, name: str, look: Look) -> None:
-        """Keep the content under its digest, then enter it in the ledger; a file that changes meanwhile is left for later."""
+        """Keep the content under its digest, then enter it in the ledger; one that changes meanwhile is left for later."""
         described = self._keep(self.folder / name, look)
         if described is None:
             return
         row = {"digest": described.digest, "name": name, "path": described.path}
         with self._ledger() as db:
             db.execute(
-                queries("inbox_ledger.sql")["add"], {**row, "size": described.size, "media_type": described.media_type}
+                queries("inbox_ledger.sql")["add"],
+                {**row, "size": described.size, "media_type": described.media_type},
             )
         self._taken[name] = look
 

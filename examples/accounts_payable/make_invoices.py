@@ -1,6 +1,8 @@
-"""Make the example's invoices, its master data and the table of expected outcomes: `python -m examples.accounts_payable.make_invoices`.
+"""Make the example's invoices, its master data and the table of expected outcomes: `python -m
+examples.accounts_payable.make_invoices`.
 
-The same bytes come out every time: no clock, no chance, no machine names. What is expected comes from the catalogue, never from the reader.
+The same bytes come out every time: no clock, no chance, no machine names. What is expected comes from the
+catalogue, never from the reader.
 """
 
 from __future__ import annotations
@@ -19,7 +21,15 @@ HERE = Path(__file__).parent
 COLUMNS = (
     "file", "outcome", "queue", "vendor", "number", "issued", "total", "currency", "order", "lines", "story",
 )  # fmt: skip
-RATES = {"EUR": "1", "GBP": "1.17", "USD": "0.92", "CHF": "1.05", "JPY": "0.0061", "SEK": "0.088", "PLN": "0.23"}
+RATES = {
+    "EUR": "1",
+    "GBP": "1.17",
+    "USD": "0.92",
+    "CHF": "1.05",
+    "JPY": "0.0061",
+    "SEK": "0.088",
+    "PLN": "0.23",
+}
 COPY = "zz-Kopie von Rechnung (Brandt & Söhne) – bitte dringend prüfen – " + "weitergeleitet " * 7 + "№ 1.pdf"
 UNICODE = "alpenblick-prüfmittel-№7-ÄÖÜß-請求書.pdf"
 
@@ -55,7 +65,10 @@ def unreadable(name: str) -> dict[str, str]:
 
 def order_of(case: Case) -> dict[str, Any] | None:
     """The purchase order and what was received, such that the case's story comes true."""
-    if case.story in ("no-order", "wrong-order", "other-order", "sent-twice", "unknown-vendor") or not case.order:
+    if (
+        case.story in ("no-order", "wrong-order", "other-order", "sent-twice", "unknown-vendor")
+        or not case.order
+    ):
         return None
     lines: list[dict[str, str]] = []
     for position, item in enumerate(_ordered(case)):
@@ -129,8 +142,17 @@ def make(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
         (folder / name).write_bytes(with_script(printed) if case.script else printed)
         rows.append({**expected(case), "file": name})
     (folder / COPY).write_bytes((folder / "brandt-januar.pdf").read_bytes())
-    rows.append({**expected(by_name["brandt-januar.pdf"]), "file": COPY, "outcome": "same", "story": "copy of brandt-januar.pdf"})
-    for name, content in hostile_files(by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"]).items():
+    rows.append(
+        {
+            **expected(by_name["brandt-januar.pdf"]),
+            "file": COPY,
+            "outcome": "same",
+            "story": "copy of brandt-januar.pdf",
+        }
+    )
+    for name, content in hostile_files(
+        by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"]
+    ).items():
         (folder / name).write_bytes(content)
         rows.append(unreadable(name))
     return sorted(rows, key=lambda row: row["file"]), master_data(all_cases)
@@ -145,7 +167,9 @@ def main() -> None:
         writer.writerows(rows)
     text = json.dumps(master, ensure_ascii=False, indent=1)
     (HERE / "master_data.json").write_text(text + "\n", encoding="utf-8")
-    print(f"{len(rows)} files, {sum(file.stat().st_size for file in (HERE / 'invoices').iterdir()) // 1024} kB")
+    print(
+        f"{len(rows)} files, {sum(file.stat().st_size for file in (HERE / 'invoices').iterdir()) // 1024} kB"
+    )
 
 
 if __name__ == "__main__":

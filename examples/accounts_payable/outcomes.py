@@ -1,4 +1,6 @@
-"""What became of every file: the expected table (`outcomes.csv`) and the actual one, read from the engine and the inbox."""
+"""What became of every file: the expected table (`outcomes.csv`) and the actual one, read from the engine and
+the inbox.
+"""
 
 from __future__ import annotations
 
@@ -30,7 +32,11 @@ def expected_rows() -> list[dict[str, str]]:
 
 def expected() -> dict[str, Ending]:
     """How every file's case must stand while nobody acts, by file name; copies left out."""
-    return {row["file"]: Ending(row["outcome"], row["queue"]) for row in expected_rows() if row["outcome"] != "same"}
+    return {
+        row["file"]: Ending(row["outcome"], row["queue"])
+        for row in expected_rows()
+        if row["outcome"] != "same"
+    }
 
 
 async def actual(client: Client, inbox: InboxFolder) -> dict[str, Ending]:
@@ -64,6 +70,7 @@ def summary(endings: dict[str, Ending]) -> dict[str, Any]:
     queued = Counter(ending.queue for ending in endings.values() if ending.outcome == "queued")
     return {
         "invoices": len(endings), "posted": counted["posted"], "queued": dict(sorted(queued.items())),
-        "waiting": counted["waiting"], "rejected": counted["rejected"] + counted["duplicate"], "failed": counted["failed"],
+        "waiting": counted["waiting"], "rejected": counted["rejected"] + counted["duplicate"],
+        "failed": counted["failed"],
         "lost": len(endings) - sum(counted[name] for name in ("posted", "queued", "waiting", "rejected", "duplicate", "failed")),
     }  # fmt: skip

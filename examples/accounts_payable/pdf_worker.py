@@ -1,7 +1,9 @@
-"""The child that opens one PDF and answers with its words: `python -I pdf_worker.py PATH`, one JSON object on stdout.
+"""The child that opens one PDF and answers with its words: `python -I pdf_worker.py PATH`, one JSON object on
+stdout.
 
-It is a script of its own, imports nothing of the application, and takes its limits upon itself before it touches the file:
-whatever a hostile document does, it does to this process only. No JavaScript engine and no form filling is loaded.
+It is a script of its own, imports nothing of the application, and takes its limits upon itself before it
+touches the file: whatever a hostile document does, it does to this process only. No JavaScript engine and no
+form filling is loaded.
 """
 
 from __future__ import annotations
@@ -57,7 +59,9 @@ def has_script(content: bytes) -> bool:
     left = 8_000_000
     for found in _PACKED.finditer(content):
         try:
-            text = zlib.decompressobj().decompress(content[found.end() : found.end() + 2_000_000], max(left, 1))
+            text = zlib.decompressobj().decompress(
+                content[found.end() : found.end() + 2_000_000], max(left, 1)
+            )
         except zlib.error:
             continue
         if _names_script(text):

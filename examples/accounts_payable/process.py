@@ -1,7 +1,9 @@
-"""Accounts payable as a workflow: from a document that arrived to an invoice that is posted, sent back, or waiting for a person.
+"""Accounts payable as a workflow: from a document that arrived to an invoice that is posted, sent back, or
+waiting for a person.
 
-Every exception is a task in the queue of those who can settle it; what they fill in decides whether the case goes on. Nothing
-is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is killed when.
+Every exception is a task in the queue of those who can settle it; what they fill in decides whether the case
+goes on. Nothing is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is
+killed when.
 """
 
 from __future__ import annotations
@@ -10,14 +12,41 @@ from decimal import Decimal
 
 from backstay import ActionFailed, approval, start, task, workflow
 from examples.accounts_payable.actions import (
-    alert_it, claim_number, create_invoice, create_invoice_from_backlog, enter_arrival, find_order, find_vendor,
-    match_invoice, read_document, submit_payment, value_in_euro, vendor_by_id,
+    alert_it,
+    claim_number,
+    create_invoice,
+    create_invoice_from_backlog,
+    enter_arrival,
+    find_order,
+    find_vendor,
+    match_invoice,
+    read_document,
+    submit_payment,
+    value_in_euro,
+    vendor_by_id,
 )  # fmt: skip
 from examples.accounts_payable.models import (
-    Document, DuplicateJudged, Invoice, LinesCoded, MismatchJudged, OrderFound, Outcome, Reading, Reviewed, VendorFound,
+    Document,
+    DuplicateJudged,
+    Invoice,
+    LinesCoded,
+    MismatchJudged,
+    OrderFound,
+    Outcome,
+    Reading,
+    Reviewed,
+    VendorFound,
 )  # fmt: skip
 from examples.accounts_payable.rules import (
-    coded, corrected, incomplete, mismatches, needs_approval, needs_review, posting_of, uncoded_lines, vendor_unusable,
+    coded,
+    corrected,
+    incomplete,
+    mismatches,
+    needs_approval,
+    needs_review,
+    posting_of,
+    uncoded_lines,
+    vendor_unusable,
     was_seen_before,
 )  # fmt: skip
 
@@ -45,7 +74,9 @@ async def process_invoice(document: Document) -> Outcome:
 
     while unreadable != "" or needs_review(reading) or incomplete(invoice):
         queue = "unreadable" if unreadable != "" else "invoice-review"
-        review = await task(queue, show={"document": document, "reading": reading, "problem": unreadable}, form=Reviewed)
+        review = await task(
+            queue, show={"document": document, "reading": reading, "problem": unreadable}, form=Reviewed
+        )
         if review.reject != "":
             return Outcome.rejected(review.reject)
         invoice = corrected(invoice, review)
@@ -68,21 +99,27 @@ async def process_invoice(document: Document) -> Outcome:
 
     seen = await claim_number(document, vendor.id, invoice.number)
     if was_seen_before(seen):
-        judged = await task("possible-duplicate", show={"invoice": invoice, "seen": seen}, form=DuplicateJudged)
+        judged = await task(
+            "possible-duplicate", show={"invoice": invoice, "seen": seen}, form=DuplicateJudged
+        )
         if judged.verdict == "duplicate":
             return Outcome.duplicate(judged.comment)
 
     match = await match_invoice(invoice, order)
     lines = match.lines
     if len(uncoded_lines(match)) > 0:
-        coding = await task("coding", show={"invoice": invoice, "lines": uncoded_lines(match)}, form=LinesCoded)
+        coding = await task(
+            "coding", show={"invoice": invoice, "lines": uncoded_lines(match)}, form=LinesCoded
+        )
         if coding.reject != "":
             return Outcome.rejected(coding.reject)
         lines = coded(match, coding.lines)
     differences = mismatches(match)
     if len(differences) > 0:
         verdict = await task(
-            "mismatch", show={"invoice": invoice, "order": order, "differences": differences}, form=MismatchJudged
+            "mismatch",
+            show={"invoice": invoice, "order": order, "differences": differences},
+            form=MismatchJudged,
         )
         if verdict.verdict == "reject":
             return Outcome.rejected(verdict.comment)
@@ -99,5 +136,7 @@ async def process_invoice(document: Document) -> Outcome:
     except ActionFailed as failure:
         await alert_it(f"invoice {invoice.number} of {vendor.name} cannot be posted", failure.message)
         invoice_id = await create_invoice_from_backlog(posting)
-    await start(pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}")
+    await start(
+        pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}"
+    )
     return Outcome.posted(invoice_id)

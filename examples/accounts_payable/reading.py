@@ -1,7 +1,9 @@
-"""Reads one document: its type by content, its words in a disposable child process, its fields by layout and patterns.
+"""Reads one document: its type by content, its words in a disposable child process, its fields by layout and
+patterns.
 
-The child takes its own memory limit; the time limit is kept here. A document that hangs, explodes or crashes its parser costs
-one child and becomes a `NotRetryable` that names the file and says what to do. The parent never parses a PDF.
+The child takes its own memory limit; the time limit is kept here. A document that hangs, explodes or crashes
+its parser costs one child and becomes a `NotRetryable` that names the file and says what to do. The parent
+never parses a PDF.
 """
 
 from __future__ import annotations
@@ -28,7 +30,8 @@ SURE = 0.7
 
 _SIGNATURES = (
     (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
-    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"PK\x03\x04", "application/zip"), (b"PK\x05\x06", "application/zip"),
+    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"PK\x03\x04", "application/zip"),
+    (b"PK\x05\x06", "application/zip"),
     (b"\x1f\x8b", "application/gzip"), (b"\xd0\xcf\x11\xe0", "application/x-ole-storage"),
     (b"MZ", "application/x-executable"), (b"\x7fELF", "application/x-executable"), (b"{\\rtf", "application/rtf"),
 )  # fmt: skip
@@ -105,14 +108,22 @@ def check_file(document: Document, path: Path) -> None:
         raise DocumentUnreadable(name, "empty", "is empty: ask the sender to send it again")
     if document.media_type != "application/pdf":
         raise DocumentUnreadable(
-            name, "wrong type", f"is {document.media_type}, not a PDF, whatever its name says: ask the sender for the PDF"
+            name,
+            "wrong type",
+            f"is {document.media_type}, not a PDF, whatever its name says: ask the sender for the PDF",
         )
     if document.size > BYTES:
-        raise DocumentUnreadable(name, "too large", f"has {document.size:,} bytes, and at most {BYTES:,} are read: split it")
+        raise DocumentUnreadable(
+            name, "too large", f"has {document.size:,} bytes, and at most {BYTES:,} are read: split it"
+        )
     if not path.is_file():
-        raise DocumentUnreadable(name, "missing", f"is no longer kept under {document.path!r}: drop it into the folder again")
+        raise DocumentUnreadable(
+            name, "missing", f"is no longer kept under {document.path!r}: drop it into the folder again"
+        )
     if document_from(path).digest != document.digest:
-        raise DocumentUnreadable(name, "changed", "is not what arrived: its kept copy was changed; drop it in again")
+        raise DocumentUnreadable(
+            name, "changed", "is not what arrived: its kept copy was changed; drop it in again"
+        )
 
 
 def read_pages(path: Path, name: str, seconds: float = SECONDS, worker: Path = WORKER) -> dict[str, Any]:
@@ -121,7 +132,9 @@ def read_pages(path: Path, name: str, seconds: float = SECONDS, worker: Path = W
     if status is None:
         raise _unreadable(name, "too much time")
     if status != 0 or not out or len(out) > ANSWER_BYTES:
-        exhausted = b"memory" in err.lower() or status == -signal.SIGABRT  # pdfium aborts when it gets no memory
+        exhausted = (
+            b"memory" in err.lower() or status == -signal.SIGABRT
+        )  # pdfium aborts when it gets no memory
         raise _unreadable(name, "too much memory" if exhausted else "crash")
     try:
         answer: dict[str, Any] = json.loads(out)
@@ -135,9 +148,12 @@ def read_pages(path: Path, name: str, seconds: float = SECONDS, worker: Path = W
 def _run(command: list[str], seconds: float) -> tuple[int | None, bytes, bytes]:
     """Run a child; answers with its status (None when its time ran out) and a bounded amount of what it wrote.
 
-    `subprocess` and not `fork`, because the parent has threads; a bounded read, because a child that was taken over may write for ever.
+    `subprocess` and not `fork`, because the parent has threads; a bounded read,
+    because a child that was taken over may write for ever.
     """
-    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    child = subprocess.Popen(
+        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    )
     late = threading.Event()
 
     def stop() -> None:
@@ -179,7 +195,9 @@ def understood(document: Document, answer: dict[str, Any], *, buyer: str, buyer_
     if answer["script"]:
         doubts.insert(0, "the file brings JavaScript, which an invoice does not need; it was not run")
     if answer["cut"]:
-        doubts.append(f"only the first {len(pages)} of {answer['count']} pages were read: the document is too long")
+        doubts.append(
+            f"only the first {len(pages)} of {answer['count']} pages were read: the document is too long"
+        )
     if damaged:
         doubts.append(f"damaged and not read: page {', '.join(map(str, damaged))}")
     if reading.confidence < SURE and not doubts:

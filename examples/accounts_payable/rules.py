@@ -6,7 +6,15 @@ from decimal import Decimal
 
 from backstay import DecisionTable, rule
 from examples.accounts_payable.models import (
-    Coded, Invoice, LineMatch, Match, Posting, Reading, Reviewed, Seen, Vendor,
+    Coded,
+    Invoice,
+    LineMatch,
+    Match,
+    Posting,
+    Reading,
+    Reviewed,
+    Seen,
+    Vendor,
 )  # fmt: skip
 
 SURE = 0.7
@@ -59,7 +67,9 @@ def price_is_off(line: LineMatch) -> bool:
 def mismatches(match: Match) -> list[str]:
     """What does not agree beyond tolerance, in words."""
     found = match.head + [
-        f"{line.description}: unit price {line.price_off * 100:.1f} % above the order" for line in match.lines if price_is_off(line)
+        f"{line.description}: unit price {line.price_off * 100:.1f} % above the order"
+        for line in match.lines
+        if price_is_off(line)
     ]
     for line in match.lines:
         if line.over_received > 0:
@@ -95,7 +105,8 @@ def corrected(invoice: Invoice, review: Reviewed) -> Invoice:
     """The invoice with the fields that a person filled in; an empty field keeps what was read."""
     return Invoice(
         kind=invoice.kind, vendor=review.vendor or invoice.vendor, vendor_vat=invoice.vendor_vat,
-        vendor_iban=invoice.vendor_iban, number=review.number or invoice.number, issued=review.issued or invoice.issued,
+        vendor_iban=invoice.vendor_iban, number=review.number or invoice.number,
+        issued=review.issued or invoice.issued,
         currency=review.currency or invoice.currency, total=invoice.total if review.total is None else review.total,
         net=invoice.net if review.total is None else None, tax=invoice.tax if review.total is None else None,
         po_number=review.po_number or invoice.po_number, lines=invoice.lines,
@@ -105,7 +116,13 @@ def corrected(invoice: Invoice, review: Reviewed) -> Invoice:
 @rule
 def incomplete(invoice: Invoice) -> bool:
     """Whether a field is missing without which nothing can be posted."""
-    return invoice.vendor == "" or invoice.number == "" or invoice.issued is None or invoice.total is None or invoice.currency == ""
+    return (
+        invoice.vendor == ""
+        or invoice.number == ""
+        or invoice.issued is None
+        or invoice.total is None
+        or invoice.currency == ""
+    )
 
 
 @rule

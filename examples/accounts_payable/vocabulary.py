@@ -1,7 +1,7 @@
 """What invoices call things, in seven languages, with how much each name is worth (1 is unmistakable).
 
-The longest phrase that fits wins, so "invoice date" is never half of a date and half of a number. Phrases are written as
-`figures.plain` leaves them: lower case, no accents, no outer punctuation.
+The longest phrase that fits wins, so "invoice date" is never half of a date and half of a number. Phrases are
+written as `figures.plain` leaves them: lower case, no accents, no outer punctuation.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ _LABELS: dict[str, dict[str, float]] = {
         "gutschrift nr": 1, "facture no": 1, "facture numero": 1, "numero de facture": 1, "no de facture": 1,
         "no facture": 1, "facture #": 1, "avoir no": 1, "factura no": 1, "numero de factura": 1, "no de factura": 1,
         "no factura": 1, "factura num": 1, "fattura n": 1, "fattura no": 1, "numero fattura": 1, "n fattura": 1,
-        "fattura nr": 1, "nota di credito n": 1, "factuurnummer": 1, "factuur nr": 1, "factuurnr": 1, "fakturanummer": 1,
+        "fattura nr": 1, "nota di credito n": 1, "factuurnummer": 1, "factuur nr": 1, "factuurnr": 1,
+        "fakturanummer": 1,
         "fakturanr": 1, "faktura nr": 1, "credit note number": 1, "credit note no": 1,
         "invoice": 0.55, "tax invoice": 0.55, "rechnung": 0.55, "facture": 0.55, "factura": 0.55, "fattura": 0.55,
         "factuur": 0.55, "faktura": 0.55, "factura rectificativa": 0.5, "credit note": 0.5, "gutschrift": 0.5,
@@ -70,12 +71,14 @@ _LABELS: dict[str, dict[str, float]] = {
     },
     # names that look like the above and are not
     "due": dict.fromkeys((
-        "due date", "date due", "payment due", "due", "pay by", "faellig am", "fallig am", "faelligkeit", "falligkeit",
+        "due date", "date due", "payment due", "due", "pay by", "faellig am", "fallig am", "faelligkeit",
+        "falligkeit",
         "zahlbar bis", "falligkeitsdatum", "date d'echeance", "echeance", "vencimiento", "fecha de vencimiento",
         "scadenza", "data scadenza", "vervaldatum", "te betalen voor", "forfallodatum", "forfaller", "please pay by",
     ), 1.0),
     "other date": dict.fromkeys((
-        "delivery date", "order date", "ship date", "lieferdatum", "leistungsdatum", "bestelldatum", "date de livraison",
+        "delivery date", "order date", "ship date", "lieferdatum", "leistungsdatum", "bestelldatum",
+        "date de livraison",
         "date de commande", "fecha de entrega", "fecha de pedido", "data consegna", "data ordine", "leverdatum",
         "orderdatum", "leveransdatum", "service period", "leistungszeitraum", "print date", "druckdatum",
     ), 1.0),
@@ -83,14 +86,17 @@ _LABELS: dict[str, dict[str, float]] = {
         "customer no", "customer number", "customer id", "account no", "account number", "client no", "kundennummer",
         "kunden-nr", "kundennr", "no client", "code client", "no de cliente", "codice cliente", "klantnummer",
         "kundnummer", "delivery note", "delivery note no", "lieferschein", "lieferschein-nr", "lieferscheinnummer",
-        "bon de livraison", "albaran", "ddt n", "pakbon", "foljesedel", "tax number", "steuernummer", "steuernr", "siret",
-        "siren", "page", "seite", "pagina", "sida", "our reference", "our ref", "unser zeichen", "telephone", "tel", "fax",
+        "bon de livraison", "albaran", "ddt n", "pakbon", "foljesedel", "tax number", "steuernummer", "steuernr",
+        "siret",
+        "siren", "page", "seite", "pagina", "sida", "our reference", "our ref", "unser zeichen", "telephone",
+        "tel", "fax",
         "phone", "sort code", "bic", "swift", "konto", "registered no", "company no", "company number", "hrb", "kvk",
         "org nr", "invoice address", "quote no", "angebot nr", "contract no", "vertragsnummer",
         "please quote the invoice number",
     ), 1.0),
     "vat id": dict.fromkeys((
-        "vat no", "vat number", "vat id", "vat reg no", "vat registration no", "ust-idnr", "ust-id-nr", "ust-id", "ustid",
+        "vat no", "vat number", "vat id", "vat reg no", "vat registration no", "ust-idnr", "ust-id-nr", "ust-id",
+        "ustid",
         "ust id", "mwst-nr", "no tva", "numero de tva", "tva intracom", "tva intracommunautaire", "nif", "cif",
         "p iva", "partita iva", "btw-nr", "btw nr", "btw-nummer", "btw nummer", "momsreg.nr", "momsreg nr", "nip",
         "tax id", "ein", "uid", "your vat no", "your vat id",
@@ -114,23 +120,25 @@ _LABELS: dict[str, dict[str, float]] = {
 }  # fmt: skip
 
 _COLUMNS: dict[str, str] = {
-    "item": "item|item no|item code|code|sku|article|artikel|artikel-nr|artikelnr|art-nr|art nr|ref|reference|codigo|codice"
-    "|part no|product code|mat-nr|artikelnummer",
+    "item": "item|item no|item code|code|sku|article|artikel|artikel-nr|artikelnr|art-nr|art nr|ref|reference"
+    "|codigo|codice|part no|product code|mat-nr|artikelnummer",
     "position": "#|pos|position|no|nr|line|ln|lfd nr|rij",
     "description": "description|details|product|service|services|bezeichnung|beschreibung|leistung|artikelbezeichnung"
     "|designation|libelle|descripcion|concepto|descrizione|omschrijving|benamning|beskrivning|item description",
     "quantity": "qty|quantity|hours|units|menge|anzahl|stuck|qte|quantite|cantidad|cant|uds|quantita|qta|aantal|antal",
     "price": "unit price|price|rate|unit cost|einzelpreis|e-preis|ep|stuckpreis|preis|prix unitaire|pu ht|p.u|prix"
     "|precio|precio unitario|prezzo|prezzo unitario|prijs|prijs per stuk|stukprijs|a-pris|pris|styckpris",
-    "amount": "amount|line total|total|net amount|extended|betrag|gesamtpreis|gesamt|summe|g-preis|montant|montant ht|total ht"
-    "|importe|importo|totale|bedrag|totaal|belopp|summa|ext price",
+    "amount": "amount|line total|total|net amount|extended|betrag|gesamtpreis|gesamt|summe|g-preis|montant|montant ht"
+    "|total ht|importe|importo|totale|bedrag|totaal|belopp|summa|ext price",
     "rate": "vat|vat %|tax|tax %|mwst|mwst %|tva|tva %|iva|iva %|btw|btw %|moms|moms %|ust %",
     "unit": "unit|einheit|unite|unidad|um|u.m|eenheid|enhet|uom",
     "discount": "discount|disc|disc %|rabatt|remise|descuento|sconto|korting",
 }
 
 LABELS: dict[Phrase, tuple[str, float]] = {
-    tuple(phrase.split()): (name, worth) for name, phrases in _LABELS.items() for phrase, worth in phrases.items()
+    tuple(phrase.split()): (name, worth)
+    for name, phrases in _LABELS.items()
+    for phrase, worth in phrases.items()
 }
 COLUMNS: dict[Phrase, tuple[str, float]] = {
     tuple(phrase.split()): (name, 1.0) for name, phrases in _COLUMNS.items() for phrase in phrases.split("|")
@@ -140,6 +148,6 @@ CREDIT = frozenset(
      "creditfactuur", "kreditfaktura", "credit memo")
 )  # fmt: skip
 LEGAL_FORMS = (
-    r"GmbH(?: & Co\.? KG)?|mbH|AG|KG|OHG|UG|e\.K\.|SE|Ltd\.?|Limited|LLP|plc|Inc\.?|LLC|Corp\.?|Co\.|S\.?A\.?R\.?L\.?|SAS|S\.A\.S\.?"
-    r"|S\.?A\.?|EURL|S\.L\.U?\.?|SL|S\.?r\.?l\.?|S\.p\.A\.?|SpA|B\.V\.|BV|N\.V\.|NV|AB|A/S|ApS|AS|Oy|Sp\. ?z ?o\. ?o\.|S\.A|K\.K\.|Pty"
+    r"GmbH(?: & Co\.? KG)?|mbH|AG|KG|OHG|UG|e\.K\.|SE|Ltd\.?|Limited|LLP|plc|Inc\.?|LLC|Corp\.?|Co\."
+    r"|S\.?A\.?R\.?L\.?|SAS|S\.A\.S\.?|S\.?A\.?|EURL|S\.L\.U?\.?|SL|S\.?r\.?l\.?|S\.p\.A\.?|SpA|B\.V\.|BV|N\.V\.|NV|AB|A/S|ApS|AS|Oy|Sp\. ?z ?o\. ?o\.|S\.A|K\.K\.|Pty"
 )

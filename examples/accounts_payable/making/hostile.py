@@ -109,14 +109,21 @@ def with_script(document: bytes) -> bytes:
         body += b"%d 0 obj\n%s\nendobj\n" % (number, item)
     update = len(body)
     body += b"xref\n%d 1\n%010d 00000 n \n%d 1\n%010d 00000 n \n" % (root, places[0], size, places[1])
-    body += b"trailer\n<< /Size %d /Root %d 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (size + 1, root, start, update)
+    body += b"trailer\n<< /Size %d /Root %d 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (
+        size + 1,
+        root,
+        start,
+        update,
+    )
     return bytes(body)
 
 
 def with_password(case: Case) -> bytes:
     """An invoice that opens only with a password that nobody gave us."""
     out = BytesIO()
-    canvas = Canvas(out, pagesize=A4, invariant=1, encrypt=StandardEncryption("only-the-sender-knows", strength=128))
+    canvas = Canvas(
+        out, pagesize=A4, invariant=1, encrypt=StandardEncryption("only-the-sender-knows", strength=128)
+    )
     canvas.drawString(60, 760, f"{case.seller.name}  Invoice {case.number}")
     canvas.showPage()
     canvas.save()

@@ -110,6 +110,8 @@ class App:
                 runner = self._runner(folder, journal, reader, clock)
                 if resume:
                     await runner.resume()
+                else:
+                    runner.dispatch.hold()
                 try:
                     yield Client(runner, {queue.name: queue.owner for queue in self.queues.values()})
                 finally:

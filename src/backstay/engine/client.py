@@ -296,8 +296,7 @@ class Client:
         return found
 
     async def _clear_attention(self, wait: Wait, by: str, reason: str) -> None:
-        activation = self._runner.activation(wait.run)
-        write = Write()
+        activation, write = self._runner.loaded(wait.run), Write()
         activation.stage(write, ev.AttentionCleared(at=self._stamp(), by=by, reason=reason))
         activation.clear_wait(write, wait.command)
         activation.set_status(write, "running")
@@ -327,29 +326,6 @@ class Client:
 
     # --- shared parts ---
 
-    def find_item(self, item: str, kinds: tuple[str, ...] = ()) -> Wait:
-        """A waiting item by RUN/COMMAND, or by its run when only one of the kinds waits there."""
-        run, _, command = item.partition("/")
-        waits = self.waits_of(run)
-        found = (
-            [wait for wait in waits if wait.kind in kinds]
-            if not command
-            else [w for w in waits if w.command == command]
-        )
-        if len(found) > 1:
-            raise Conflict(f"run {run} waits for more than one thing; name one of {', '.join(w.id for w in found)}")
-        if not found:
-            row = self.run(run)
-            state = (
-                f"run {row.id} has {row.status}"
-                if row.ended
-                else "it was decided, withdrawn or has expired" + _hint(waits)
-            )
-            raise Conflict(f"{item} does not wait for that: {state}")
-        if kinds and found[0].kind not in kinds:
-            raise Conflict(f"{found[0].id} is of kind {found[0].kind!r}, not {' or '.join(kinds)}")
-        return found[0]
-
     async def _change_item(
         self,
         item: str,
@@ -358,29 +334,27 @@ class Client:
         *,
         keep: bool = False,
     ) -> None:
-        wanted = self.find_item(item, kinds)
-        self._loaded(wanted.run)
+        """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there."""
+        run, _, command = item.partition("/")
+        activation, write = self._loaded(run), Write()
+        wait = _pick(activation, item, command, kinds)
 
         def apply(case: Activation, write: Write) -> None:
-            wait = case.waits.get(wanted.command)  # again, at the moment of writing: somebody may have been faster
-            if wait is None or wait.kind not in kinds:
-                raise Conflict(f"{wanted.id} has just been decided by somebody else, or was withdrawn")
             change(case, write, wait)
             if not keep:
                 case.clear_wait(write, wait.command)
 
         if keep:
-            activation, write = self._runner.activation(wanted.run), Write()
             apply(activation, write)
             await activation.commit(write)
         else:
-            await self._runner.deliver(wanted.run, apply)
+            await self._runner.deliver(wait.run, apply)
 
     def _loaded(self, run: str) -> Activation:
-        activation = self._runner.activation(self.run(run).id)
-        if not activation.loaded and not activation.row.ended:
-            activation.load()
-        return activation
+        try:
+            return self._runner.loaded(run)
+        except NotFound:
+            return self._runner.loaded(self.run(run).id)
 
     def _leaf(self, case: Activation, wait: Wait) -> Open:
         leaf = case.machine.find(wait.command)
@@ -393,6 +367,21 @@ class Client:
 
     def _stamp(self) -> str:
         return self._runner.clock.stamp()
+
+
+def _pick(case: Activation, item: str, command: str, kinds: tuple[str, ...]) -> Wait:
+    """The one wait of a run that is meant; raises Conflict saying what waits there instead."""
+    waits = list(case.waits.values())
+    found = [wait for wait in waits if (wait.command == command if command else wait.kind in kinds)]
+    if not found and case.row.ended:
+        raise Conflict(f"{item} does not wait for that: run {case.row.id} has {case.row.status}")
+    if not found:
+        raise Conflict(f"{item} does not wait for that: it was decided, withdrawn or has expired{_hint(waits)}")
+    if len(found) > 1:
+        raise Conflict(f"run {case.row.id} waits for more than one thing; name one of {', '.join(w.id for w in found)}")
+    if found[0].kind not in kinds:
+        raise Conflict(f"{found[0].id} is of kind {found[0].kind!r}, not {' or '.join(kinds)}")
+    return found[0]
 
 
 def _hint(waits: list[Wait]) -> str:

@@ -48,6 +48,10 @@ class Dispatch:
         """Start watching timers."""
         self._timer = asyncio.create_task(self._watch_timers())
 
+    def hold(self) -> None:
+        """Activate nothing: the store is only open to look or decide, and the next worker goes on with it."""
+        self._stopping = True
+
     def is_active(self, run: str) -> bool:
         return run in self._active
 

@@ -6,7 +6,6 @@ Hot runs stay in memory, least recently used out; a parked run is its row and it
 from __future__ import annotations
 
 import asyncio
-import itertools
 import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
@@ -208,25 +207,35 @@ class Runner:
         if row is None:
             raise NotFound(f"there is no run {run!r}; `backstay runs` lists them")
         waits = [read_wait(item) for item in self.reader.all("waits_of_run", (run,))]
-        head = self.reader.one("head_of_run", (run,))
-        state = read_run(row)
-        activation = Activation(self, state, waits)
-        if head is not None:  # the row is as old as the last change of status
-            activation.head = (head["seq"], head["hash"])
-        self._hot[run] = activation
+        activation = self._hot[run] = Activation(self, read_run(row), waits)
         self._evict()
         return activation
 
+    def loaded(self, run: str) -> Activation:
+        """The run's activation, ready to take an event: replayed, or if it needs attention with its head alone."""
+        activation = self.activation(run)
+        if not activation.loaded and not activation.row.ended:
+            if activation.row.status == "attention":
+                head = self.reader.one("head_of_run", (run,))
+                activation.head = (head["seq"], head["hash"]) if head else genesis(run)
+            else:
+                activation.load()
+        return activation
+
     def _evict(self) -> None:
-        if len(self._hot) <= HOT_RUNS:
-            return
-        for run in list(itertools.islice(self._hot, len(self._hot) - HOT_RUNS + 8)):
-            if not self._hot[run].busy and not self.dispatch.is_active(run):
-                del self._hot[run]
+        """Forget the runs used longest ago; those at work go to the back of the line instead."""
+        for _ in range(4):
+            if len(self._hot) <= HOT_RUNS:
+                return
+            oldest = next(iter(self._hot))
+            if self._hot[oldest].busy or self.dispatch.is_active(oldest):
+                self._hot.move_to_end(oldest)
+            else:
+                del self._hot[oldest]
 
     async def deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
         """Bring something from outside to a run: `change` stages it, then it is committed and the run activated."""
-        activation = self.activation(run)
+        activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
         write = Write()

@@ -5,6 +5,7 @@ Pure: events and the stored definition in, lines out. How lines look on a screen
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Final, Literal, TypeAlias
@@ -62,6 +63,7 @@ class _Teller:
     deciders: dict[str, str] = field(default_factory=dict[str, str])
     actions: dict[str, str] = field(default_factory=dict[str, str])
     told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
+    """Values that an earlier decision of the same moment has shown."""
     began: str = ""
 
     def tell(self, stored: Stored) -> None:
@@ -100,6 +102,7 @@ class _Teller:
     # --- decisions ---
 
     def path(self, stored: Stored) -> None:
+        self.told.clear()
         for entry in getattr(stored.event, "path", None) or ():
             self.decision(stored, entry)
 
@@ -108,11 +111,11 @@ class _Teller:
         if kind == "dropped":
             text = f"… and {entry.get('count')} more decisions that were not written down"
         else:
-            words = DECISIONS.get(kind, "{text} → {verdict}")
-            text = words.format(
-                text=self.readable(str(entry.get("text", ""))), name=_spaced(entry.get("name", "")),
-                verdict=verdict(entry.get("verdict")),
-            )  # fmt: skip
+            words, came_to = self.readable(str(entry.get("text", ""))), entry.get("verdict")
+            if isinstance(came_to, bool) and words.startswith("not ") and not _JOINED.search(words):
+                words, came_to = words.removeprefix("not "), not came_to
+            shape = DECISIONS.get(kind, "{text} → {verdict}")
+            text = shape.format(text=words, name=_spaced(entry.get("name", "")), verdict=verdict(came_to))
         details = [(_spaced(label), plain(value)) for label, value in (entry.get("values") or {}).items()]
         fresh = [detail for detail in details if detail not in self.told]
         self.told.update(fresh)
@@ -345,6 +348,8 @@ def _closing(text: str, start: int) -> int:
             return place
     return -1
 
+
+_JOINED: Final = re.compile(r" (and|or|if|≤|≥|<|>|is|in) ")
 
 DECISIONS: Final[dict[str, str]] = {
     "rule": "Rule “{name}” → {verdict}",

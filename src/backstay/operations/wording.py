@@ -23,6 +23,9 @@ _READABLE: Final = (
 )
 """What is replaced in a condition's source; the exact text stays in the log's JSON."""
 
+_RECORD: Final = re.compile(r"^[A-Z]\w*\([a-z_]\w*=.*\)$", re.DOTALL)
+_QUOTED: Final = re.compile(r"\b([a-z_]\w*)='([^']*)'")
+_BARE: Final = re.compile(r"\b([a-z_]\w*)=")
 _PSEUDONYM: Final = re.compile(r"\b([a-z][\w-]*):([0-9a-f]{8})[0-9a-f]{12}\b")
 _VERDICTS: Final = {True: "yes", False: "no", "True": "yes", "False": "no", None: "nothing", "None": "nothing"}
 
@@ -57,7 +60,13 @@ def _plain(value: Any) -> str:
         return ", ".join(f"{key} {_nested(item)}" for key, item in items if item not in (None, "")) or "–"
     if isinstance(value, list):
         return ", ".join(_nested(item) for item in cast("list[Any]", value)) or "–"
-    return condition(value) if isinstance(value, str) and "(" in value else str(value)
+    return _record(value) if isinstance(value, str) and _RECORD.match(value) else str(value)
+
+
+def _record(text: str) -> str:
+    """`Order(number='7', total=Decimal('9'))`, as the trail writes a model: `number 7, total 9`."""
+    inner = condition(text).removesuffix(")").partition("(")[2]
+    return _BARE.sub(r"\1 ", _QUOTED.sub(r"\1 \2", inner))
 
 
 def _nested(value: Any) -> str:

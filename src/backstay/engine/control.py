@@ -1,0 +1,255 @@
+"""Control: lets other processes of the same user ask the one that owns a store to decide, start, cancel, retry.
+
+The owner listens on loopback only, on a port and with a 256-bit token that stand in `worker.json`, readable by its owner
+alone. A request is one JSON line naming a method of the table below; reading needs no request, the file can be read.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import json
+import os
+import secrets
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Final, Literal, cast
+
+from backstay import errors
+from backstay.engine.application import LOCK_FILE, take_lock
+from backstay.engine.client import Client
+from backstay.errors import BackstayError, InvalidInput, NotAllowed, StoreLocked, StoreUnavailable
+from backstay.types import Json
+
+WORKER_FILE: Final = "worker.json"
+
+METHODS: Final[Mapping[str, frozenset[str]]] = {
+    "start": frozenset({"workflow", "input", "key", "by", "trigger"}),
+    "signal": frozenset({"run", "name", "payload", "id", "by"}),
+    "cancel": frozenset({"run", "by", "reason"}),
+    "claim": frozenset({"item", "by"}),
+    "release": frozenset({"item", "by"}),
+    "decide": frozenset({"item", "verdict", "by", "reason"}),
+    "complete": frozenset({"item", "value", "by"}),
+    "settle": frozenset({"item", "outcome", "by", "result", "reason"}),
+    "retry": frozenset({"target", "by", "reason"}),
+    "switch": frozenset({"scope", "off", "by", "reason"}),
+}
+"""Everything that may be asked through the port, with the arguments of each; the names are the client's."""
+
+LARGEST: Final = 8 * 1024 * 1024
+"""Bytes of one request or answer."""
+PATIENCE: Final = 10.0
+"""Seconds for a request to come in whole."""
+ANSWER_PATIENCE: Final = 120.0
+"""Seconds that the other side waits for an answer."""
+
+
+# --- the owner's side -----------------------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def serve(client: Client, home: str | os.PathLike[str]) -> AsyncIterator[int]:
+    """Answer requests for this open store until the block ends; gives the port. `home` is where the store lies."""
+    desk = _Desk(client)
+    server = await asyncio.start_server(desk.visit, "127.0.0.1", 0, limit=LARGEST)
+    port: int = server.sockets[0].getsockname()[1]
+    path = Path(home) / WORKER_FILE
+    _write_private(path, {"pid": os.getpid(), "port": port, "token": desk.token})
+    try:
+        yield port
+    finally:
+        path.unlink(missing_ok=True)
+        server.close()
+        await desk.finish()
+
+
+class _Desk:
+    """Answers one request per connection."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+        self._visits: set[asyncio.Task[Any]] = set()
+        self.token = secrets.token_hex(32)
+
+    async def visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._visits.add(task)
+        try:
+            answer = await self._answer(reader)
+            writer.write(json.dumps(answer).encode() + b"\n")
+            await asyncio.wait_for(writer.drain(), PATIENCE)
+        except (OSError, TimeoutError):  # the other side went away; what it asked for is in the journal or is not
+            return
+        finally:
+            self._visits.discard(task)
+            writer.close()
+            with suppress(OSError):
+                await writer.wait_closed()
+
+    async def _answer(self, reader: asyncio.StreamReader) -> Json:
+        try:
+            line = await asyncio.wait_for(reader.readline(), PATIENCE)
+            method, args = self._read(line)
+            return {"result": await getattr(self._client, method)(**args)}
+        except BackstayError as error:
+            return {"error": error_as_json(error)}
+        except (ValueError, TypeError, TimeoutError) as error:
+            wrong = InvalidInput(f"the request cannot be read: {error or 'it did not come in time'}")
+            return {"error": error_as_json(wrong)}
+
+    def _read(self, line: bytes) -> tuple[str, dict[str, Any]]:
+        request = json.loads(line)
+        if not isinstance(request, dict):
+            raise InvalidInput("a request is a JSON object")
+        asked = cast("dict[str, Any]", request)
+        if not hmac.compare_digest(str(asked.get("token", "")).encode(), self.token.encode()):
+            raise NotAllowed("the token is not this worker's; read it from worker.json again")
+        method, args = str(asked.get("method")), asked.get("args")
+        allowed = METHODS.get(method)
+        if allowed is None or not isinstance(args, dict):
+            raise InvalidInput(f"there is no request {method!r}; there are {', '.join(METHODS)}")
+        given = cast("dict[str, Any]", args)
+        unknown = sorted(given.keys() - allowed)
+        if unknown:
+            raise InvalidInput(f"{method} has no argument {', '.join(unknown)}", dict.fromkeys(unknown, "unknown"))
+        return method, given
+
+    async def finish(self) -> None:
+        """Let requests in flight end, but not for ever."""
+        if self._visits:
+            _, late = await asyncio.wait(self._visits, timeout=1.0)
+            for task in late:
+                task.cancel()
+
+
+def _write_private(path: Path, content: Json) -> None:
+    """Write a file that only its owner may read, all at once."""
+    fresh = path.with_suffix(".new")
+    fresh.unlink(missing_ok=True)
+    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        json.dump(content, file)
+    os.replace(fresh, path)
+
+
+# --- the other side -------------------------------------------------------------------------------------
+
+
+def find_worker(home: str | os.PathLike[str]) -> RemoteClient | None:
+    """The worker that owns a store, or None when nobody does; raises StoreLocked when its owner takes no requests."""
+    folder = Path(home)
+    if not is_owned(folder):
+        return None
+    try:
+        content = json.loads((folder / WORKER_FILE).read_text("utf-8"))
+        return RemoteClient(int(content["port"]), str(content["token"]))
+    except (OSError, ValueError, KeyError, TypeError):
+        take_lock(folder / LOCK_FILE).close()  # says who has it, unless it was let go meanwhile
+        return None
+
+
+def is_owned(home: str | os.PathLike[str]) -> bool:
+    """Whether a living process has the store; a worker.json that a dead one left behind says nothing."""
+    path = Path(home) / LOCK_FILE
+    if not path.exists():
+        return False
+    try:
+        take_lock(path).close()
+    except StoreLocked:
+        return True
+    return False
+
+
+class RemoteClient:
+    """The client's methods that change something, carried out by the process that owns the store."""
+
+    def __init__(self, port: int, token: str) -> None:
+        self._port, self._token = port, token
+
+    async def start(
+        self, workflow: str, input: Mapping[str, Any] | None = None, *, key: str | None = None,  # noqa: A002
+        by: str = "system", trigger: str = "",
+    ) -> str:  # fmt: skip
+        return await self._ask("start", workflow=workflow, input=dict(input or {}), key=key, by=by, trigger=trigger)
+
+    async def signal(
+        self,
+        run: str,
+        name: str,
+        payload: Json = None,
+        *,
+        id: str | None = None,
+        by: str = "system",  # noqa: A002
+    ) -> None:
+        await self._ask("signal", run=run, name=name, payload=payload, id=id, by=by)
+
+    async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
+        await self._ask("cancel", run=run, by=by, reason=reason)
+
+    async def claim(self, item: str, *, by: str) -> None:
+        await self._ask("claim", item=item, by=by)
+
+    async def release(self, item: str, *, by: str) -> None:
+        await self._ask("release", item=item, by=by)
+
+    async def decide(self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "") -> None:
+        await self._ask("decide", item=item, verdict=verdict, by=by, reason=reason)
+
+    async def complete(self, item: str, value: Json = None, *, by: str) -> None:
+        await self._ask("complete", item=item, value=value, by=by)
+
+    async def settle(self, item: str, outcome: str, *, by: str, result: Json = None, reason: str = "") -> None:
+        await self._ask("settle", item=item, outcome=outcome, by=by, result=result, reason=reason)
+
+    async def retry(self, target: str, *, by: str, reason: str = "") -> int:
+        return await self._ask("retry", target=target, by=by, reason=reason)
+
+    async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
+        return await self._ask("switch", scope=scope, off=off, by=by, reason=reason)
+
+    async def _ask(self, method: str, **args: Json) -> Any:
+        line = json.dumps({"token": self._token, "method": method, "args": args}).encode() + b"\n"
+        if len(line) > LARGEST:
+            raise InvalidInput(f"the request has {len(line)} bytes; the most is {LARGEST}")
+        try:
+            async with asyncio.timeout(ANSWER_PATIENCE):
+                reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=LARGEST)
+                writer.write(line)
+                answer = await reader.readline()
+                writer.close()
+        except (OSError, ValueError, TimeoutError) as error:
+            raise StoreUnavailable(
+                f"the worker did not answer ({error or 'too late'}); look before asking again"
+            ) from error
+        if not answer:
+            raise StoreUnavailable(
+                "the worker stopped before it answered; look whether it was done before asking again"
+            )
+        content = json.loads(answer)
+        if "error" in content:
+            raise error_from_json(content["error"])
+        return content.get("result")
+
+
+# --- errors across the wire -----------------------------------------------------------------------------
+
+
+def error_as_json(error: BackstayError) -> dict[str, Json]:
+    """Code, message and fields of an error."""
+    return {"code": error.code, "message": str(error), "fields": dict(getattr(error, "fields", {}))}
+
+
+def error_from_json(content: Mapping[str, Json]) -> BackstayError:
+    """The error that was written so: of the same class, with the same message and fields."""
+    cls = _CLASSES.get(str(content.get("code")), BackstayError)
+    error = cls.__new__(cls)
+    error.args = (str(content.get("message", "")),)
+    error.__dict__["fields"] = dict(content.get("fields") or {})
+    return error
+
+
+_CLASSES: Final[dict[str, type[BackstayError]]] = {
+    cls.code: cls for cls in vars(errors).values() if isinstance(cls, type) and issubclass(cls, BackstayError)
+}

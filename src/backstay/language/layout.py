@@ -1,0 +1,206 @@
+"""Places a graph in layers, top to bottom (after Sugiyama, Tagawa and Toda, 1981): rank, order, then straighten."""
+
+from __future__ import annotations
+
+import textwrap
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from backstay.language.graph import Edge, Graph, Node
+
+GAP_X: Final = 36.0
+GAP_Y: Final = 52.0
+CHARACTER: Final = 7.1
+LINE_HEIGHT: Final = 17.0
+WRAP: Final = 26
+ROUNDS: Final = 12
+
+
+@dataclass
+class Box:
+    """A placed node, or a bend of a long edge; x and y are the centre."""
+
+    name: str
+    width: float
+    height: float
+    lines: tuple[str, ...] = ()
+    rank: int = 0
+    x: float = 0.0
+    y: float = 0.0
+
+
+@dataclass
+class Layout:
+    """Boxes by node, and for each edge the bends it goes through."""
+
+    boxes: dict[str, Box] = field(default_factory=dict[str, Box])
+    routes: dict[int, list[Box]] = field(default_factory=dict[int, list[Box]])
+    """Position of the edge in the graph -> bends from source to target."""
+    width: float = 0.0
+    height: float = 0.0
+
+
+def place(graph: Graph) -> Layout:
+    """Coordinates for every node and every bend."""
+    layout = Layout()
+    ranks = _ranks(graph)
+    for name, node in graph.nodes.items():
+        layout.boxes[name] = _box(node, ranks[name])
+    layers, links = _layers(graph, layout)
+    _order(layers, links)
+    _straighten(layers, links)
+    _stack(layers, layout)
+    return layout
+
+
+def _box(node: Node, rank: int) -> Box:
+    lines = tuple(textwrap.wrap(node.label, WRAP, max_lines=3, placeholder=" …")) or ("",)
+    width = max(map(len, lines)) * CHARACTER + 30
+    height = len(lines) * LINE_HEIGHT + 20
+    if node.kind in ("decision", "loop", "rule"):
+        width += 26
+    return Box(node.id, max(width, 84.0), height, lines, rank)
+
+
+def _ranks(graph: Graph) -> dict[str, int]:
+    """Longest way from the start, edges that close a loop left out; nodes are in the order of the source."""
+    back = back_edges(graph)
+    incoming: dict[str, list[str]] = defaultdict(list)
+    for number, edge in enumerate(graph.edges):
+        if number not in back:
+            incoming[edge.target].append(edge.source)
+    ranks: dict[str, int] = {}
+
+    def rank(name: str) -> int:
+        if name not in ranks:
+            ranks[name] = max((rank(source) + 1 for source in incoming[name]), default=0)
+        return ranks[name]
+
+    for name in graph.nodes:
+        rank(name)
+    return ranks
+
+
+def back_edges(graph: Graph) -> set[int]:
+    """Edges that lead back to a node on the way to their source."""
+    outgoing: dict[str, list[tuple[int, str]]] = defaultdict(list)
+    for number, edge in enumerate(graph.edges):
+        outgoing[edge.source].append((number, edge.target))
+    found: set[int] = set()
+    done: set[str] = set()
+    open_nodes: set[str] = set()
+
+    def visit(name: str) -> None:
+        open_nodes.add(name)
+        for number, target in outgoing[name]:
+            if target in open_nodes:
+                found.add(number)
+            elif target not in done:
+                visit(target)
+        open_nodes.discard(name)
+        done.add(name)
+
+    for name in graph.nodes:
+        if name not in done:
+            visit(name)
+    return found
+
+
+Links = Mapping[str, list[str]]
+
+
+def _layers(graph: Graph, layout: Layout) -> tuple[list[list[Box]], tuple[Links, Links]]:
+    """Boxes by rank with a bend on every layer that a long edge crosses, and who is linked to whom above and below."""
+    depth = max((box.rank for box in layout.boxes.values()), default=0) + 1
+    layers: list[list[Box]] = [[] for _ in range(depth)]
+    for name in graph.nodes:
+        layers[layout.boxes[name].rank].append(layout.boxes[name])
+    above: dict[str, list[str]] = defaultdict(list)
+    below: dict[str, list[str]] = defaultdict(list)
+    for number, edge in enumerate(graph.edges):
+        chain = _chain(edge, number, layout, layers)
+        for upper, lower in zip(chain, chain[1:], strict=False):
+            below[upper].append(lower)
+            above[lower].append(upper)
+    return layers, (above, below)
+
+
+def _chain(edge: Edge, number: int, layout: Layout, layers: list[list[Box]]) -> list[str]:
+    source, target = layout.boxes[edge.source], layout.boxes[edge.target]
+    upper, lower = (source, target) if source.rank <= target.rank else (target, source)
+    bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in range(upper.rank + 1, lower.rank)]
+    if upper.rank == lower.rank or source.rank > target.rank:
+        bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in range(upper.rank, lower.rank + 1)]
+    for bend in bends:
+        layers[bend.rank].append(bend)
+    layout.routes[number] = bends if source.rank < target.rank else bends[::-1]
+    if source.rank >= target.rank:
+        return [bend.name for bend in bends]
+    return [upper.name, *(bend.name for bend in bends), lower.name]
+
+
+def _order(layers: list[list[Box]], links: tuple[Links, Links]) -> None:
+    """Sort each layer by where its neighbours stand, down and up, until it settles."""
+    for round_number in range(ROUNDS):
+        downwards = round_number % 2 == 0
+        neighbours = links[0] if downwards else links[1]
+        sequence = range(1, len(layers)) if downwards else range(len(layers) - 2, -1, -1)
+        for index in sequence:
+            reference = layers[index - 1 if downwards else index + 1]
+            position = {box.name: place for place, box in enumerate(reference)}
+            scale = len(reference) / max(1, len(layers[index]))
+            keys = {box.name: _mean([position[name] for name in neighbours.get(box.name, []) if name in position], place * scale) for place, box in enumerate(layers[index])}
+            layers[index].sort(key=lambda box: keys[box.name])
+
+
+def _mean(values: list[float] | list[int], otherwise: float) -> float:
+    return sum(values) / len(values) if values else otherwise
+
+
+def _straighten(layers: list[list[Box]], links: tuple[Links, Links]) -> None:
+    """Pull every box towards its neighbours while keeping the order and the gaps."""
+    by_name = {box.name: box for layer in layers for box in layer}
+    for layer in layers:
+        _spread(layer, [0.0] * len(layer))
+    for round_number in range(4 * ROUNDS):
+        neighbours = links[round_number % 2]
+        for layer in layers if round_number % 2 == 0 else reversed(layers):
+            wanted = [_mean([by_name[name].x for name in neighbours.get(box.name, [])], box.x) for box in layer]
+            _spread(layer, wanted)
+
+
+def _spread(layer: list[Box], wanted: list[float]) -> None:
+    """Positions as near as possible to the wanted ones that keep the gaps: isotonic regression by pooling."""
+    offset, offsets = 0.0, list[float]()
+    for position, box in enumerate(layer):
+        if position:
+            offset += (layer[position - 1].width + box.width) / 2 + GAP_X
+        offsets.append(offset)
+    pools: list[tuple[float, int]] = []
+    for want, shift in zip(wanted, offsets, strict=True):
+        mean, size = want - shift, 1
+        while pools and pools[-1][0] > mean:
+            other, count = pools.pop()
+            mean, size = (mean * size + other * count) / (size + count), size + count
+        pools.append((mean, size))
+    flat = [mean for mean, size in pools for _ in range(size)]
+    for box, start, shift in zip(layer, flat, offsets, strict=True):
+        box.x = start + shift
+
+
+def _stack(layers: list[list[Box]], layout: Layout) -> None:
+    """Give every layer its height and move everything into the positive quarter."""
+    y = GAP_X
+    for layer in layers:
+        height = max((box.height for box in layer), default=0.0)
+        for box in layer:
+            box.y = y + height / 2
+        y += height + GAP_Y
+    everything = [box for layer in layers for box in layer]
+    left = min((box.x - box.width / 2 for box in everything), default=0.0)
+    for box in everything:
+        box.x += GAP_X - left
+    layout.width = max((box.x + box.width / 2 for box in everything), default=0.0) + GAP_X
+    layout.height = y - GAP_Y + GAP_X

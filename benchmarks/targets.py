@@ -78,6 +78,14 @@ TARGETS: Sequence[Target] = (
         value=ratio("steps_per_second", "sqlite", by="rows_per_second"),
     ),
     Target(
+        name="sqlite_floor_sustained",
+        claim="the same over ten times as many steps and rows, checkpoints included",
+        compare=">=",
+        limit=0.25,
+        unit="x",
+        value=ratio("sustained_steps_per_second", "sqlite", by="sustained_rows_per_second"),
+    ),
+    Target(
         name="sequential_step",
         claim="one sequential step, p50",
         compare="<=",

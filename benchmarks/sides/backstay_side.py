@@ -48,6 +48,7 @@ async def speed(options: argparse.Namespace) -> dict[str, float]:
             "write_steps_per_second": await together(client, write_steps, options),
         }
         measured |= await one_by_one(client, options)
+        measured["sustained_steps_per_second"] = await sustained(client, options)
         journals = [run.id for run in client.runs(workflow=read_steps.name, limit=options.runs)]
     measured |= backstay_parts.replay(home, journals)
     return measured | await backstay_parts.gateway(application(), home, journals[0], options.calls)
@@ -68,6 +69,14 @@ async def together(client: Client, process: Workflow[..., Any], options: argpars
         await asyncio.gather(*(finish(client, process, options.steps) for _ in range(options.runs)))
         rates.append(options.runs * options.steps / (time.perf_counter() - before))
     return statistics.median(rates)
+
+
+async def sustained(client: Client, options: argparse.Namespace) -> float:
+    """Steps per second of ten times as many runs, as many at a time as before: checkpoints of the log included."""
+    runs = options.runs * 10
+    before = time.perf_counter()
+    await in_parallel(options.runs, range(runs), lambda _: finish(client, read_steps, options.steps))
+    return runs * options.steps / (time.perf_counter() - before)
 
 
 async def one_by_one(client: Client, options: argparse.Namespace) -> dict[str, float]:

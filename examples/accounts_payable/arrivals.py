@@ -29,7 +29,7 @@ class EarlierNotRead(Exception):
 
 
 def enter(erp: Erp, document: Document, vendor_id: str | None, number: str) -> None:
-    """Take the document's place with what a machine read; without a known vendor, None. Repeating it changes nothing."""
+    """Take the document's place with what a machine read; None for no known vendor. Repeating changes nothing."""
     with erp.transaction() as db:
         if _one(db, "entry_of", digest=document.digest):
             return

@@ -1,9 +1,8 @@
-"""The example's ERP, with its own database: vendors, orders, receipts, invoices, payments, messages. Only
-actions call it.
+"""The example's ERP, with its own database: vendors, orders, receipts, invoices, payments, messages.
 
-Safe for threads and processes: every call opens the file, does one transaction and closes it. Every write takes
-an idempotency key, and calling it again with the same key returns what the first call made. `fail` makes it
-misbehave on purpose.
+Only actions call it. Safe for threads and processes: every call opens the file, does one transaction and closes
+it. Every write takes an idempotency key, and calling it again with the same key returns what the first call made.
+`fail` makes it misbehave on purpose.
 """
 
 from __future__ import annotations
@@ -384,7 +383,8 @@ def _vendor(row: sqlite3.Row, iban: str) -> Vendor:
     if row["status"] == "blocked":
         problem = f"vendor {row['id']} is blocked by purchasing"
     elif iban and row["iban"] and iban != row["iban"]:
-        problem = f"the invoice asks to pay {iban}, and the master data of {row['id']} say {row['iban']}: confirm by telephone"
+        known = f"the master data of {row['id']} say {row['iban']}"
+        problem = f"the invoice asks to pay {iban}, and {known}: confirm by telephone"
     return Vendor(
         id=row["id"], name=row["name"], status=row["status"], cost_centre=row["cost_centre"], problem=problem
     )

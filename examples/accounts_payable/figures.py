@@ -26,7 +26,9 @@ _SYMBOLS = {
     "Fr.": "CHF",
     "kr": "SEK",
 }
-CURRENCIES = frozenset(["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD"])
+CURRENCIES = frozenset(
+    ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD"]
+)
 _CURRENCY = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(€|£|¥|US\$|\$|zł|SFr\.|Fr\.|\bkr\b)")
 
 

@@ -1,5 +1,4 @@
-"""The watched drop folder: turns files that people drop into documents, each content once, none lost, none
-half-written.
+"""The watched drop folder: turns dropped files into documents, each content once, none lost, none half-written.
 
 A file is taken when two looks, a settle time apart, find the same size and time; temporary names (`.part` ...),
 links and folders are left alone. Its content is copied under its digest and entered in the ledger *before* it
@@ -132,7 +131,7 @@ class InboxFolder:
                     yield name, (info.st_size, info.st_mtime_ns, info.st_ino)
 
     def _take(self, name: str, look: Look) -> None:
-        """Keep the content under its digest, then enter it in the ledger; one that changes meanwhile is left for later."""
+        """Keep the content under its digest, then enter it in the ledger; one that changes meanwhile comes later."""
         described = self._keep(self.folder / name, look)
         if described is None:
             return

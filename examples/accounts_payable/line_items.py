@@ -1,6 +1,4 @@
-"""Reads the lines of an invoice: finds the table's header, gives every figure to its column, and checks the
-sums. Pure.
-"""
+"""Reads an invoice's lines: finds the table's header, gives each figure to its column, checks the sums. Pure."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""Make the example's invoices, its master data and the table of expected outcomes: `python -m
-examples.accounts_payable.make_invoices`.
+"""Make the invoices, the master data and the table of expected outcomes.
 
-The same bytes come out every time: no clock, no chance, no machine names. What is expected comes from the
-catalogue, never from the reader.
+Run it as `python -m examples.accounts_payable.make_invoices`. The same bytes come out every time: no clock, no
+chance, no machine names. What is expected comes from the catalogue, never from the reader.
 """
 
 from __future__ import annotations
@@ -13,9 +12,10 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
-from examples.accounts_payable.making.catalogue import SELLERS, Case, Item, cases
+from examples.accounts_payable.making.catalogue import Case, Item, cases
 from examples.accounts_payable.making.hostile import hostile_files, with_script
 from examples.accounts_payable.making.layouts import print_invoice
+from examples.accounts_payable.making.sellers import SELLERS
 
 HERE = Path(__file__).parent
 COLUMNS = (

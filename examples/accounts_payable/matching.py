@@ -1,6 +1,4 @@
-"""Holds invoice lines against order lines and receipts. Pure; what counts as too much is decided by the
-process's rules.
-"""
+"""Holds invoice lines against order lines and receipts. Pure; what counts as too much, the rules decide."""
 
 from __future__ import annotations
 

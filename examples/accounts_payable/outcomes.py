@@ -1,6 +1,4 @@
-"""What became of every file: the expected table (`outcomes.csv`) and the actual one, read from the engine and
-the inbox.
-"""
+"""What became of every file: the expected table (`outcomes.csv`), and the actual one as the engine tells it."""
 
 from __future__ import annotations
 
@@ -18,7 +16,7 @@ TABLE = Path(__file__).with_name("outcomes.csv")
 
 @dataclass(frozen=True)
 class Ending:
-    """Where a file's case stands: posted, rejected, duplicate, queued, waiting, failed, lost; with the queue, if any."""
+    """Where a file's case stands: posted, rejected, duplicate, queued, waiting, failed or lost; and in which queue."""
 
     outcome: str
     queue: str = ""
@@ -67,10 +65,11 @@ async def _ending(client: Client, run: Any) -> Ending:
 def summary(endings: dict[str, Ending]) -> dict[str, Any]:
     """The numbers of the demo: invoices, posted, queued (by queue), waiting, rejected, failed, lost."""
     counted = Counter(ending.outcome for ending in endings.values())
+    ended = ("posted", "queued", "waiting", "rejected", "duplicate", "failed")
     queued = Counter(ending.queue for ending in endings.values() if ending.outcome == "queued")
     return {
         "invoices": len(endings), "posted": counted["posted"], "queued": dict(sorted(queued.items())),
         "waiting": counted["waiting"], "rejected": counted["rejected"] + counted["duplicate"],
         "failed": counted["failed"],
-        "lost": len(endings) - sum(counted[name] for name in ("posted", "queued", "waiting", "rejected", "duplicate", "failed")),
+        "lost": len(endings) - sum(counted[name] for name in ended),
     }  # fmt: skip

@@ -1,5 +1,4 @@
-"""Accounts payable as a workflow: from a document that arrived to an invoice that is posted, sent back, or
-waiting for a person.
+"""Accounts payable as a workflow: from a document that arrived to an invoice posted, sent back or waiting.
 
 Every exception is a task in the queue of those who can settle it; what they fill in decides whether the case
 goes on. Nothing is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is

@@ -149,5 +149,6 @@ CREDIT = frozenset(
 )  # fmt: skip
 LEGAL_FORMS = (
     r"GmbH(?: & Co\.? KG)?|mbH|AG|KG|OHG|UG|e\.K\.|SE|Ltd\.?|Limited|LLP|plc|Inc\.?|LLC|Corp\.?|Co\."
-    r"|S\.?A\.?R\.?L\.?|SAS|S\.A\.S\.?|S\.?A\.?|EURL|S\.L\.U?\.?|SL|S\.?r\.?l\.?|S\.p\.A\.?|SpA|B\.V\.|BV|N\.V\.|NV|AB|A/S|ApS|AS|Oy|Sp\. ?z ?o\. ?o\.|S\.A|K\.K\.|Pty"
+    r"|S\.?A\.?R\.?L\.?|SAS|S\.A\.S\.?|S\.?A\.?|EURL|S\.L\.U?\.?|SL|S\.?r\.?l\.?|S\.p\.A\.?|SpA|B\.V\.|BV|N\.V\.|NV"
+    r"|AB|A/S|ApS|AS|Oy|Sp\. ?z ?o\. ?o\.|S\.A|K\.K\.|Pty"
 )

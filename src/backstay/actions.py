@@ -168,10 +168,18 @@ class Action(Generic[R]):
     def _validate(self) -> Callable[..., BaseModel]:
         return self.arguments.__pydantic_validator__.validate_json
 
+    @cached_property
+    def _check(self) -> Callable[..., Any]:
+        return cast("Callable[..., Any]", self.result.validator.validate_python)
+
+    @cached_property
+    def _write(self) -> Callable[..., Any]:
+        return cast("Callable[..., Any]", self.result.serializer.to_python)
+
     def write_result(self, value: Any) -> Json:
         """Validate a result and write it as JSON; raises InvalidInput naming each field that does not fit."""
         try:
-            return self.result.dump_python(self.result.validate_python(value), mode="json")
+            return self._write(self._check(value), mode="json")
         except ValidationError as error:
             raise invalid(f"result of action {self.name!r}", error) from None
 

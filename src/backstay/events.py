@@ -6,6 +6,7 @@ Fields are only ever added, with defaults; a change of meaning raises SCHEMA and
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
@@ -449,6 +450,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
 
 KINDS: Final = {cls: kind for kind, cls in EVENTS.items()}
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {}
+_WRITERS: Final[dict[type[Event], tuple[str, Callable[..., bytes]]]] = {}
 
 
 def _adapter(kind: str) -> TypeAdapter[Any]:
@@ -461,8 +463,11 @@ def _adapter(kind: str) -> TypeAdapter[Any]:
 
 def encode(event: Event) -> tuple[str, str]:
     """Write an event as (kind, body); fields that hold their default are left out."""
-    kind = KINDS[type(event)]
-    return kind, _adapter(kind).dump_json(event, exclude_defaults=True).decode()
+    writer = _WRITERS.get(type(event))
+    if writer is None:
+        kind = KINDS[type(event)]
+        writer = _WRITERS[type(event)] = (kind, _adapter(kind).serializer.to_json)
+    return writer[0], writer[1](event, exclude_defaults=True).decode()
 
 
 def decode(kind: str, body: str) -> Event:

@@ -16,8 +16,9 @@ from reportlab.lib.pdfencrypt import StandardEncryption
 from reportlab.lib.utils import ImageReader
 from reportlab.pdfgen.canvas import Canvas
 
-from examples.accounts_payable.making.catalogue import BUYER, Case
+from examples.accounts_payable.making.catalogue import Case
 from examples.accounts_payable.making.layouts import print_invoice
+from examples.accounts_payable.making.sellers import BUYER
 
 BOMB_MEGABYTES = 700
 
@@ -44,7 +45,10 @@ def _stream(data: bytes, extra: bytes = b"") -> bytes:
 
 
 _FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
-_PAGE = b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 5 0 R >> >> /Contents 4 0 R >>"
+_PAGE = (
+    b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
+    b"/Resources << /Font << /F1 5 0 R >> >> /Contents 4 0 R >>"
+)
 _HELLO = b"BT /F1 12 Tf 60 760 Td (Invoice 4711 Total due EUR 120.00) Tj ET"
 
 
@@ -101,7 +105,8 @@ def with_script(document: bytes) -> bytes:
     size = int(trailer.split(b"/Size", 1)[1].split()[0])
     catalog = document.split(b"\n%d 0 obj" % root, 1)[1].split(b"endobj", 1)[0].strip()
     catalog = catalog[: catalog.rindex(b">>")] + b"/OpenAction %d 0 R >>" % size
-    script = b"<< /S /JavaScript /JS (app.alert\\('Please pay to our new account'\\); this.submitForm\\('http://localhost:9/'\\);) >>"
+    calls = b"app.alert\\('Please pay to our new account'\\); this.submitForm\\('http://localhost:9/'\\);"
+    script = b"<< /S /JavaScript /JS (%s) >>" % calls
     body = bytearray(document.rstrip() + b"\n")
     places: list[int] = []
     for number, item in ((root, catalog), (size, script)):
@@ -171,7 +176,10 @@ def archive() -> bytes:
     return out.getvalue()
 
 
-_HTML = b"<!doctype html><html><body><h1>Invoice 4711</h1><script>alert('pay now')</script>Total EUR 9,999.00</body></html>\n"
+_HTML = (
+    b"<!doctype html><html><body><h1>Invoice 4711</h1><script>alert('pay now')</script>"
+    b"Total EUR 9,999.00</body></html>\n"
+)
 _TEXT = b"Invoice 4711\nTotal due EUR 120.00\nPlease find the PDF attached (it is not).\n"
 
 

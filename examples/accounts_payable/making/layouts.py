@@ -6,7 +6,8 @@ from collections.abc import Callable
 
 from reportlab.lib.colors import HexColor
 
-from examples.accounts_payable.making.catalogue import BUYER, BUYER_VAT, Case
+from examples.accounts_payable.making.catalogue import Case
+from examples.accounts_payable.making.sellers import BUYER, BUYER_VAT
 from examples.accounts_payable.making.sheet import HEIGHT, WIDTH, Column, Sheet, Table
 
 _RIGHT = WIDTH - 50

@@ -18,7 +18,7 @@ from examples.accounts_payable.figures import (
     ibans,
     key,
 )
-from examples.accounts_payable.making.catalogue import iban
+from examples.accounts_payable.making.sellers import iban
 from examples.accounts_payable.making.words import LABELS, day, figure
 
 MARKS = {"comma-point": ".", "point-comma": ",", "space-comma": ",", "tick-point": "."}

@@ -15,8 +15,9 @@ from reportlab.lib.pagesizes import A4
 from reportlab.pdfgen.canvas import Canvas
 
 from examples.accounts_payable.actions import BUYER, BUYER_VAT
-from examples.accounts_payable.making.catalogue import Case, Seller, draw_case, iban
+from examples.accounts_payable.making.catalogue import Case, draw_case
 from examples.accounts_payable.making.layouts import LAYOUTS, print_invoice
+from examples.accounts_payable.making.sellers import Seller, iban
 from examples.accounts_payable.models import Reading
 from examples.accounts_payable.reading import document_from, read_document
 

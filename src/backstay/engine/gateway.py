@@ -30,7 +30,7 @@ from backstay.governance.policy import Policy
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
-from backstay.store.payloads import Payloads, redact
+from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
 from backstay.types import Json, digest, seconds
 
@@ -170,6 +170,8 @@ class Gateway:
         await gate.case.record(event, write)
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
+        if gate.size < OFFLOAD_BYTES and not gate.action.seals_arguments and not gate.case.machine.secrets:
+            return gate.args
         schema = gate.action.interface["arguments"] if gate.action.seals_arguments else None
         packed = self.payloads.pack(write, gate.args, "/args", refs, schema)
         return self.payloads.seal_known(write, packed, "/args", refs, gate.case.machine.secrets)

@@ -318,7 +318,7 @@ class Machine:
     def _answer_json(self, leaf: Open, value: Json) -> None:
         shape = shape_of(leaf.command)
         try:
-            self._answer(leaf, value if shape is None else shape.validate_python(value, strict=False))
+            self._answer(leaf, value if shape is None else shape.validator.validate_python(value, strict=False))
         except ValidationError as error:
             raise JournalMismatch(
                 f"the answer to command {leaf.id!r} does not fit the definition: {error.errors()[0]['msg']}",

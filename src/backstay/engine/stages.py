@@ -69,6 +69,8 @@ class Gate:
     args: Json
     values: dict[str, Any] = field(default_factory=dict)
     """The arguments as the action's own types."""
+    size: int = 0
+    """Bytes of the arguments as JSON."""
     approval: str | None = None
     """The granted approval that the intent will consume."""
     rule: str = ""
@@ -109,7 +111,8 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
         offered = gate.args
         gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
     try:
-        gate.values = gate.action.read_arguments(to_json(gate.args))
+        text = to_json(gate.args)
+        gate.size, gate.values = len(text), gate.action.read_arguments(text)
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))
     return None

@@ -96,8 +96,8 @@ def _double(box: Box, style: str) -> str:
 def _person(box: Box, style: str) -> str:
     """A box with head and shoulders on its upper edge."""
     x, y = box.x - box.width / 2 + 13, box.y - box.height / 2
-    head = f'<circle cx="{x:.1f}" cy="{y - 7:.1f}" r="4.2" {style}/>'
-    shoulders = f'<path d="M{x - 8:.1f} {y:.1f} a8 7 0 0 1 16 0" {style}/>'
+    head = f'<circle cx="{x:.1f}" cy="{y - 10:.1f}" r="4" {style}/>'
+    shoulders = f'<path d="M{x - 8:.1f} {y:.1f} a8 6.5 0 0 1 16 0" {style}/>'
     return head + shoulders + _rectangle(box, style)
 
 
@@ -127,42 +127,85 @@ def _edge(edge: Edge, number: int, layout: Layout, seen: Taken | None) -> str:
     colour, marker = (TAKEN, "taken") if visited else (COLOURS["error"][1], "error") if edge.error else (LINE, "arrow")
     dash = ' stroke-dasharray="5 4"' if edge.error else ""
     faded = ' opacity="0.5"' if seen is not None and not visited else ""
-    way = _way(_points(edge, number, layout))
+    way = _way_back(edge, number, layout) if _is_back(edge, layout) else _way(_points(edge, number, layout))
     return f'<path d="{way}" fill="none" stroke="{colour}" stroke-width="{2.6 if visited else 1.4}" marker-end="url(#{marker})"{dash}{faded}/>'
 
 
 def _points(edge: Edge, number: int, layout: Layout) -> list[Point]:
+    """From the lower edge of the source, through the bends, to the upper edge of the target."""
     source, target = layout.boxes[edge.source], layout.boxes[edge.target]
-    bends = layout.routes[number]
-    if source.rank < target.rank:
-        middle = [(bend.x, bend.y) for bend in bends]
-        return [(source.x, source.y + source.height / 2), *middle, (target.x, target.y - target.height / 2)]
-    leave = 1 if not bends or bends[0].x >= source.x else -1
-    enter = 1 if not bends or bends[-1].x >= target.x else -1
-    middle = [(bend.x, bend.y) for bend in bends]
-    return [(source.x + leave * source.width / 2, source.y), *middle, (target.x + enter * target.width / 2, target.y)]
+    middle = [(bend.x, bend.y) for bend in layout.routes[number]]
+    leave, enter = (_port(edge, number, layout, end) for end in (0, 1)) if _is_back(edge, layout) else (0.0, 0.0)
+    first = (source.x + leave, source.y + source.height / 2)
+    last = (target.x + enter, target.y - target.height / 2)
+    return [first, *middle, last]
+
+
+def _port(edge: Edge, number: int, layout: Layout, end: int) -> float:
+    """How far beside the middle an edge that leads back leaves or enters, so that two do not share a line."""
+    name = (edge.source, edge.target)[end]
+    rivals = [other for other, bends in layout.routes.items() if bends and layout.back.get(other, ("", ""))[end] == name]
+    place = rivals.index(number) if number in rivals else 0
+    return min(24.0 + 22.0 * place, layout.boxes[name].width / 2 - 12)
+
+
+def _is_back(edge: Edge, layout: Layout) -> bool:
+    return layout.boxes[edge.source].rank >= layout.boxes[edge.target].rank
 
 
 def _way(points: list[Point]) -> str:
-    """Smooth from point to point: vertical tangents between layers, level ones at the sides of a loop."""
+    """Smooth from layer to layer, with vertical tangents."""
     (x, y), *rest = points
     out = [f"M{x:.1f} {y:.1f}"]
     for to_x, to_y in rest:
-        if abs(to_y - y) < 1:
-            out.append(f"L{to_x:.1f} {to_y:.1f}")
-        else:
-            bend = (to_y - y) / 2
-            out.append(f"C{x:.1f} {y + bend:.1f} {to_x:.1f} {to_y - bend:.1f} {to_x:.1f} {to_y:.1f}")
+        bend = (to_y - y) / 2
+        out.append(f"C{x:.1f} {y + bend:.1f} {to_x:.1f} {to_y - bend:.1f} {to_x:.1f} {to_y:.1f}")
         x, y = to_x, to_y
     return " ".join(out)
 
 
+def _way_back(edge: Edge, number: int, layout: Layout) -> str:
+    """Down into the gap below the source, across, up its own column, across above the target and into it."""
+    points = _points(edge, number, layout)
+    source_gap = _gap(layout, layout.boxes[edge.source].rank, 1) + 4 * (number % 3)
+    target_gap = _gap(layout, layout.boxes[edge.target].rank, -1) - 4 * (number % 3)
+    columns = points[1:-1]
+    corners = [points[0], (points[0][0], source_gap), (columns[0][0], source_gap)]
+    for (x, y), (next_x, next_y) in zip(columns, columns[1:], strict=False):
+        corners += [(x, (y + next_y) / 2), (next_x, (y + next_y) / 2)] if abs(x - next_x) > 1 else []
+    corners += [(columns[-1][0], target_gap), (points[-1][0], target_gap), points[-1]]
+    return _rounded(corners)
+
+
+def _gap(layout: Layout, rank: int, side: int) -> float:
+    """A height between two layers, just outside the boxes of one of them."""
+    edges = [box.y + side * box.height / 2 for box in layout.boxes.values() if box.rank == rank]
+    return (max(edges) if side > 0 else min(edges)) + side * 18
+
+
+def _rounded(corners: list[Point], radius: float = 7.0) -> str:
+    """Straight lines with rounded corners."""
+    out = [f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"]
+    for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
+        start, end = _towards(corner, before, radius), _towards(corner, after, radius)
+        out.append(f"L{start[0]:.1f} {start[1]:.1f} Q{corner[0]:.1f} {corner[1]:.1f} {end[0]:.1f} {end[1]:.1f}")
+    return " ".join([*out, f"L{corners[-1][0]:.1f} {corners[-1][1]:.1f}"])
+
+
+def _towards(point: Point, other: Point, distance: float) -> Point:
+    (x, y), (to_x, to_y) = point, other
+    length = max(((to_x - x) ** 2 + (to_y - y) ** 2) ** 0.5, 0.001)
+    share = min(distance, length / 2) / length
+    return x + (to_x - x) * share, y + (to_y - y) * share
+
+
 def _edge_label(edge: Edge, number: int, layout: Layout) -> str:
-    """The word on an edge, near its source, on a white ground."""
+    """The word on an edge, where it has left its neighbours behind, on a white ground."""
     points = _points(edge, number, layout)
     (x, y), (next_x, next_y) = points[0], points[1]
-    share = 0.42
-    at_x, at_y = x + (next_x - x) * share, y + (next_y - y) * share
+    at_x, at_y = x + (next_x - x) * 0.8, y + (next_y - y) * 0.62
+    if _is_back(edge, layout):
+        at_x, at_y = x + 4, y + 9
     text = edge.label if len(edge.label) <= 28 else edge.label[:27] + "…"
     width = len(text) * CHARACTER * 0.86 + 8
     ground = f'<rect x="{at_x - width / 2:.1f}" y="{at_y - 8.5:.1f}" width="{width:.1f}" height="16" rx="4" fill="#ffffff" opacity="0.92"/>'

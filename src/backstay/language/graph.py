@@ -122,7 +122,8 @@ class _Builder:
             case ast.For():
                 return self.loop(node, self.asked(node.iter, exits), f"each {self.text(node.target, 20)} in {self.text(node.iter, 40)}")
             case ast.While():
-                return self.loop(node, exits, f"while {self.text(node.test)}")
+                endless = isinstance(node.test, ast.Constant)
+                return self.loop(node, exits, "repeat" if endless else f"while {self.text(node.test)}")
             case ast.Match():
                 return self.choice(node, exits)
             case ast.Try():
@@ -240,9 +241,14 @@ class _Builder:
             several = [_spoken(one) for one in dict.fromkeys(called) if self.closure.kind(one) in ("action", "workflow", "agent", "command") and one != name]
             return ("all of: " if name == "gather" else "first of: ") + (", ".join(several) or self.text(value, 40))
         if self.closure.kind(value.func.id) == "command":
-            detail = self.text(first, 30).strip("\"'") if first is not None else ""
-            return f"{_spoken(name)} {detail}".strip()
+            return f"{_spoken(name)} {self.detail(first)}".strip()
         return _spoken(name)
+
+    def detail(self, node: ast.expr | None) -> str:
+        """The first argument of a command, text without its quotes."""
+        text = self.text(node, 40) if node is not None else ""
+        quoted = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+        return text.lstrip("fr").strip("\"'") if quoted else text
 
     def shows(self, body: Iterable[ast.stmt]) -> bool:
         """Whether anything in a block would be drawn."""

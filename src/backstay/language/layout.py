@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import textwrap
+import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,6 +16,7 @@ CHARACTER: Final = 7.1
 LINE_HEIGHT: Final = 17.0
 WRAP: Final = 26
 ROUNDS: Final = 12
+_PIECE: Final = re.compile(r"[^\s(.,]*(?:[(.,]+\s*|\s+|$)")
 
 
 @dataclass
@@ -38,6 +39,8 @@ class Layout:
     boxes: dict[str, Box] = field(default_factory=dict[str, Box])
     routes: dict[int, list[Box]] = field(default_factory=dict[int, list[Box]])
     """Position of the edge in the graph -> bends from source to target."""
+    back: dict[int, tuple[str, str]] = field(default_factory=dict[int, tuple[str, str]])
+    """Edges that lead upwards: source and target."""
     width: float = 0.0
     height: float = 0.0
 
@@ -56,12 +59,23 @@ def place(graph: Graph) -> Layout:
 
 
 def _box(node: Node, rank: int) -> Box:
-    lines = tuple(textwrap.wrap(node.label, WRAP, max_lines=3, placeholder=" …")) or ("",)
+    lines = wrap(node.label)
     width = max(map(len, lines)) * CHARACTER + 30
     height = len(lines) * LINE_HEIGHT + 20
     if node.kind in ("decision", "loop", "rule"):
         width += 26
     return Box(node.id, max(width, 84.0), height, lines, rank)
+
+
+def wrap(label: str) -> tuple[str, ...]:
+    """Up to three lines; code may break after a bracket, a comma or a dot."""
+    lines = [""]
+    for piece in _PIECE.findall(label):
+        if lines[-1] and len(lines[-1]) + len(piece.rstrip()) > WRAP:
+            lines.append("")
+        lines[-1] += piece
+    kept = [line.strip()[:36] for line in lines[:3]]
+    return (*kept[:2], kept[2] + " …") if len(lines) > 3 else tuple(kept)
 
 
 def _ranks(graph: Graph) -> dict[str, int]:
@@ -128,17 +142,22 @@ def _layers(graph: Graph, layout: Layout) -> tuple[list[list[Box]], tuple[Links,
 
 
 def _chain(edge: Edge, number: int, layout: Layout, layers: list[list[Box]]) -> list[str]:
+    """The boxes an edge passes from top to bottom; one that leads back has a column of its own beside its ends."""
     source, target = layout.boxes[edge.source], layout.boxes[edge.target]
-    upper, lower = (source, target) if source.rank <= target.rank else (target, source)
-    bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in range(upper.rank + 1, lower.rank)]
-    if upper.rank == lower.rank or source.rank > target.rank:
-        bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in range(upper.rank, lower.rank + 1)]
+    forward = source.rank < target.rank
+    ranks = range(source.rank + 1, target.rank) if forward else range(target.rank, source.rank + 1)
+    bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in ranks]
     for bend in bends:
-        layers[bend.rank].append(bend)
-    layout.routes[number] = bends if source.rank < target.rank else bends[::-1]
-    if source.rank >= target.rank:
-        return [bend.name for bend in bends]
-    return [upper.name, *(bend.name for bend in bends), lower.name]
+        _insert(layers[bend.rank], bend, None if forward else (source if bend.rank == source.rank else target))
+    if not forward:
+        layout.back[number] = (edge.source, edge.target)
+    names = [bend.name for bend in bends]
+    layout.routes[number] = bends if forward else bends[::-1]
+    return [source.name, *names, target.name] if forward else names
+
+
+def _insert(layer: list[Box], bend: Box, beside: Box | None) -> None:
+    layer.insert(layer.index(beside) + 1 if beside in layer else len(layer), bend)
 
 
 def _order(layers: list[list[Box]], links: tuple[Links, Links]) -> None:

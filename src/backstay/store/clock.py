@@ -15,7 +15,7 @@ class Clock:
 
     def __init__(self) -> None:
         self._last = 0.0
-        self._stamp = ""
+        self._second = (-1, "")
         self._last_id = (0, 0)
         self.behind = 0.0
         """Seconds by which the machine's clock is behind what the journal has already seen."""
@@ -40,7 +40,10 @@ class Clock:
 
     def stamp(self) -> str:
         """The present moment as RFC 3339 text with microseconds."""
-        return datetime.fromtimestamp(self.timestamp(), UTC).isoformat(timespec="microseconds")[:26] + "Z"
+        whole, micros = divmod(round(self.timestamp() * 1_000_000), 1_000_000)
+        if whole != self._second[0]:
+            self._second = (whole, datetime.fromtimestamp(whole, UTC).isoformat()[:19])
+        return f"{self._second[1]}.{micros:06d}Z"
 
     def stamp_after(self, delay: float) -> str:
         """The moment `delay` seconds from now, as RFC 3339 text."""

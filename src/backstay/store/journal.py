@@ -127,7 +127,8 @@ class Journal:
             self._pending.append((write, future))
             first = len(self._pending) == 1
         if first:
-            # Not at once: whatever else is ready in this turn of the loop should go into the same commit.
+            # Not at once: whatever else is ready in this turn of the loop should go into the same commit, and a writer
+            # that works while the loop is busy would wait for the interpreter's lock instead of the disk.
             loop.call_soon(self._wake)
         return future
 

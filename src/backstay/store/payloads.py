@@ -27,6 +27,8 @@ from backstay.types import DATA_CLASS, Json, canonical
 OFFLOAD_BYTES: Final = 64 * 1024
 """A value larger than this lies beside the journal, under the digest of its content."""
 
+REMEMBERED_SCHEMAS: Final = 1000
+
 MIN_SECRET: Final = 4
 """Shorter private values are sealed in their own field but not searched for in other text."""
 
@@ -40,12 +42,13 @@ class Payloads:
         self._path = home / "seal.key"
         self._reader = reader
         self._key: bytes | None = None
+        self._tagged: dict[int, tuple[Json, bool]] = {}
 
     # --- writing ---
 
     def pack(self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None) -> Json:
         """Seal what the schema tags in `value`, offload it when large; `pointer` is where it stands in the event."""
-        if schema is not None:
+        if schema is not None and self._is_tagged(schema):
             value = self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
         if isinstance(value, str | list | dict) and value:
             data = to_json(value)
@@ -68,6 +71,15 @@ class Payloads:
             refs[pointer] = f"seal:{secrets[value]}"
             return secrets[value]
         return value
+
+    def _is_tagged(self, schema: dict[str, Json]) -> bool:
+        """Whether anything in a schema is private; remembered, as most schemas live as long as what declares them."""
+        known = self._tagged.get(id(schema))
+        if known is None or known[0] is not schema:
+            if len(self._tagged) >= REMEMBERED_SCHEMAS:
+                self._tagged.clear()
+            known = self._tagged[id(schema)] = (schema, DATA_CLASS in json.dumps(schema))
+        return known[1]
 
     def _seal_tagged(self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs) -> Json:
         if "$ref" in node:

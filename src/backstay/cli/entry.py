@@ -1,0 +1,150 @@
+"""The command line's entrance: the table of commands, and how what goes wrong is told."""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any, Final
+
+import typer
+from typer.core import TyperGroup
+
+from backstay.cli import auditing, demonstration, people, projects, runs, working
+from backstay.cli.exits import BY_ERROR, EXITS, FAULT, STOPPED, USAGE
+from backstay.errors import BackstayError, InvalidInput, WorkflowRefused
+
+COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
+    ("Write", "init", projects.init),
+    ("Write", "check", projects.check),
+    ("Write", "graph", projects.graph),
+    ("Run", "dev", working.dev),
+    ("Run", "start", working.start),
+    ("Run", "signal", working.signal),
+    ("Run", "demo", demonstration.demo),
+    ("Look", "runs", runs.runs),
+    ("Look", "show", runs.show),
+    ("Look", "log", runs.log),
+    ("Look", "replay", runs.replay),
+    ("Decide and work", "inbox", people.inbox),
+    ("Decide and work", "approve", people.approve),
+    ("Decide and work", "reject", people.reject),
+    ("Decide and work", "done", people.done),
+    ("Decide and work", "claim", people.claim),
+    ("Decide and work", "release", people.release),
+    ("Operate", "queues", people.queues),
+    ("Operate", "cancel", runs.cancel),
+    ("Operate", "retry", runs.retry),
+    ("Operate", "settle", people.settle),
+    ("Operate", "switch", runs.switch),
+)
+"""(heading in the help, name, function) of every command besides `audit`, in the order of the help."""
+
+
+class Grouped(TyperGroup):
+    """Lists the commands under the headings of the table."""
+
+    def format_commands(self, ctx: Any, formatter: Any) -> None:
+        named = [(heading, name) for heading, name, _ in COMMANDS] + [("Prove", "audit")]
+        for heading in dict.fromkeys(heading for heading, _ in named):
+            listed = [name for under, name in named if under == heading]
+            lines = [(name, self.commands[name].get_short_help_str(70)) for name in listed]
+            with formatter.section(heading):
+                formatter.write_dl([(name.ljust(8), text) for name, text in lines])
+
+    def format_epilog(self, ctx: Any, formatter: Any) -> None:
+        with formatter.section("Exit codes"):
+            formatter.write_dl([(str(code), meaning) for code, meaning in EXITS.items()])
+
+
+app = typer.Typer(
+    cls=Grouped,
+    name="backstay",
+    help="Durable business processes: rules as the backbone, people where it matters, one journal for all.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+app.add_typer(auditing.app, name="audit")
+for _, _name, _function in COMMANDS:
+    app.command(_name)(_function)
+
+
+def version(wanted: bool) -> None:
+    if wanted:
+        import backstay
+
+        print(f"backstay {backstay.__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    shown: bool = typer.Option(False, "--version", callback=version, is_eager=True, help="Print the version."),
+) -> None:
+    """Durable business processes: rules as the backbone, people where it matters, one journal for all."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command line and end the process with its exit code."""
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run a command line and return its exit code; nothing ends in a traceback."""
+    as_json = "--json" in arguments
+    try:
+        code: Any = app(list(arguments), prog_name="backstay", standalone_mode=False)
+        sys.stdout.flush()
+        return code if isinstance(code, int) else 0
+    except BackstayError as error:
+        return tell(error.code, str(error), getattr(error, "fields", {}), as_json, error)
+    except (KeyboardInterrupt, typer.Abort):
+        return STOPPED
+    except BrokenPipeError:  # the reader of our output went away; that is no fault
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception as error:
+        if hasattr(error, "format_message"):  # typer's own errors, whose class has moved between its versions
+            return usage(error, as_json)
+        if "BACKSTAY_TRACEBACK" in os.environ:
+            raise
+        words = f"{type(error).__name__}: {error}. This is a fault in Backstay; BACKSTAY_TRACEBACK=1 shows where"
+        return tell("FAULT", words, {}, as_json, None)
+
+
+def usage(error: Any, as_json: bool) -> int:
+    """The command line was wrong: say so, and where its help is."""
+    context = getattr(error, "ctx", None)
+    message = error.format_message()
+    if type(error).__name__ == "NoArgsIsHelpError":
+        print(message)
+        return USAGE
+    if context is not None and not as_json:
+        message = f"{message}\n{context.command_path} --help shows how it is used"
+    return tell("USAGE", message, {}, as_json, None)
+
+
+def tell(code: str, message: str, fields: dict[str, str], as_json: bool, error: BackstayError | None) -> int:
+    """Print an error, as JSON or in words, and return the exit code."""
+    exit_code = BY_ERROR.get(code, FAULT)
+    if as_json:
+        body: dict[str, Any] = {"code": code, "message": message, "fields": fields}
+        if isinstance(error, WorkflowRefused):
+            body["diagnostics"] = [diagnostic.as_json() for diagnostic in error.diagnostics]
+        print(json.dumps({"error": body}, ensure_ascii=False, indent=2))
+        return exit_code
+    from backstay.cli.screen import err
+    from rich.text import Text
+
+    if isinstance(error, WorkflowRefused):
+        projects.print_diagnostics(error.diagnostics)
+        return exit_code
+    err().print(Text.assemble(("error: ", "bold red"), message))
+    if isinstance(error, InvalidInput) or fields:
+        for name, wrong in fields.items():
+            err().print(Text.assemble("  ", (name, "bold"), f": {wrong}"))
+    return exit_code

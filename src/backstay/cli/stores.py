@@ -1,0 +1,88 @@
+"""How a command reaches a store: reading its file, through the worker that owns it, or by opening it itself."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+if TYPE_CHECKING:
+    from backstay.engine.client import Client
+    from backstay.engine.control import RemoteClient
+    from backstay.store.database import Reader
+    from backstay.store.views import Run, Wait
+
+T = TypeVar("T")
+STORE_FILE = "backstay.db"
+
+
+def store_exists(home: Path) -> bool:
+    return (home / STORE_FILE).exists()
+
+
+@contextmanager
+def reading(home: Path) -> Iterator[Reader]:
+    """A reader on the store's file; raises NotFound when there is none."""
+    from backstay.errors import NotFound
+    from backstay.store.database import Reader
+
+    if not store_exists(home):
+        raise NotFound(f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one, or name another --home")
+    reader = Reader(home / STORE_FILE)
+    try:
+        yield reader
+    finally:
+        reader.close()
+
+
+@asynccontextmanager
+async def desk(home: Path) -> AsyncIterator[tuple[Client | RemoteClient, bool]]:
+    """Who carries out a change: (the worker that owns the store, True), or (the store opened to decide, False)."""
+    from backstay.engine.application import App
+    from backstay.engine.control import find_worker
+
+    with reading(home):
+        worker = find_worker(home)
+    if worker is not None:
+        yield worker, True
+        return
+    async with App("backstay", workflows=()).open(home, resume=False) as client:
+        yield client, False
+
+
+def change(home: Path, ask: Callable[[Client | RemoteClient], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
+    """Carry out one change; gives its answer and whether a worker goes on with it at once."""
+
+    async def carry_out() -> tuple[T, bool]:
+        async with desk(home) as (client, working):
+            return await ask(client), working
+
+    return asyncio.run(carry_out())
+
+
+def goes_on(working: bool) -> None:
+    """Say when the run goes on, if that is not at once."""
+    from backstay.cli.screen import hint
+
+    if not working:
+        hint("No worker is running: this is recorded, and the run goes on when one is started (`backstay dev FILE`).")
+
+
+def find_item(reader: Reader, item: str, kinds: frozenset[str] = frozenset()) -> Wait | None:
+    """The waiting item that a person means, to show it; None when it is not clear. The client decides, not this."""
+    from backstay.store.views import read_wait
+
+    run, _, command = item.partition("/")
+    row = run_named(reader, run)
+    waits = [read_wait(found) for found in reader.all("waits_of_run", (row.id,))]
+    fitting = [wait for wait in waits if (wait.command == command if command else wait.kind in kinds)]
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def run_named(reader: Reader, name: str) -> Run:
+    """A run by its id or an unambiguous part; a name with /COMMAND is understood too."""
+    from backstay.store.views import find_run
+
+    return find_run(reader, name.partition("/")[0])

@@ -14,6 +14,7 @@ import re
 import signal
 import sys
 import zlib
+from typing import Any
 
 MEMORY = 512 * 1024 * 1024
 SECONDS = 10
@@ -78,20 +79,20 @@ def _names_script(content: bytes) -> bool:
     return bool(_SCRIPT.search(plain))
 
 
-def page_words(raw: object, page: object, budget: int) -> tuple[list[list[object]], int]:
+def page_words(raw: Any, page: Any, budget: int) -> tuple[list[list[object]], int]:
     """The words of a page as [text, left, top, right, bottom], in points from the top left; and how many characters."""
-    textpage = raw.FPDFText_LoadPage(page)  # type: ignore[attr-defined]
-    height = raw.FPDF_GetPageHeightF(page)  # type: ignore[attr-defined]
-    count = min(raw.FPDFText_CountChars(textpage), budget)  # type: ignore[attr-defined]
-    edges = raw.FS_RECTF()  # type: ignore[attr-defined]
+    textpage = raw.FPDFText_LoadPage(page)
+    height = raw.FPDF_GetPageHeightF(page)
+    count = min(raw.FPDFText_CountChars(textpage), budget)
+    edges = raw.FS_RECTF()
     words: list[list[object]] = []
     word = ""
     box = [0.0, 0.0, 0.0, 0.0]
     for index in range(count + 1):
-        sign = chr(raw.FPDFText_GetUnicode(textpage, index)) if index < count else " "  # type: ignore[attr-defined]
+        sign = chr(raw.FPDFText_GetUnicode(textpage, index)) if index < count else " "
         boxed = not sign.isspace() and sign.isprintable()
         if boxed:
-            raw.FPDFText_GetLooseCharBox(textpage, index, edges)  # type: ignore[attr-defined]
+            raw.FPDFText_GetLooseCharBox(textpage, index, edges)
             here = [edges.left, height - edges.top, edges.right, height - edges.bottom]
             gap = here[0] - box[2]
             if word and (abs(here[3] - box[3]) > 3 or gap > 0.25 * (box[3] - box[1]) or here[0] < box[0] - 1):
@@ -102,7 +103,7 @@ def page_words(raw: object, page: object, budget: int) -> tuple[list[list[object
         elif word:
             words.append([word, *(round(edge, 1) for edge in box)])
             word = ""
-    raw.FPDFText_ClosePage(textpage)  # type: ignore[attr-defined]
+    raw.FPDFText_ClosePage(textpage)
     return words, count
 
 

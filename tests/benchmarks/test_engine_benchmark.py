@@ -11,9 +11,9 @@ from typing import Any
 ROOT = Path(__file__).parents[2]
 
 CLAIMS = {
-    "dbos_sqlite", "dbos_postgres", "langgraph", "sqlite_floor", "sqlite_floor_sustained",
-    "sequential_step", "short_run", "parked_memory", "parked_threads", "start_up", "decision", "burst", "replay", "gateway", "growth_runs", "growth_steps", "import",
-    "help",
+    "dbos_sqlite", "dbos_postgres", "langgraph", "sqlite_floor", "sqlite_floor_sustained", "sequential_step",
+    "short_run", "parked_memory", "parked_threads", "start_up", "decision", "burst", "replay", "gateway",
+    "growth_runs", "growth_steps", "import", "help",
 }  # fmt: skip
 NEED_PEERS = {"dbos_sqlite", "dbos_postgres", "langgraph"}
 

@@ -4,7 +4,9 @@ import pytest
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    parser.addoption("--update-golden", action="store_true", help="write the expected files of the golden programs anew")
+    parser.addoption(
+        "--update-golden", action="store_true", help="write the expected files of the golden programs anew"
+    )
 
 
 @pytest.fixture

@@ -20,7 +20,11 @@ Answer = Json
 def describe(command: Command[Any]) -> Json:
     """A command as JSON, with everything that an engine would write."""
     children = [describe(child) for child in getattr(command, "children", ())]
-    plain = {key: written(value) for key, value in vars(command).items() if key not in ("children", "returns", "form", "type")}
+    plain = {
+        key: written(value)
+        for key, value in vars(command).items()
+        if key not in ("children", "returns", "form", "type")
+    }
     return {"command": type(command).__name__, **plain, **({"children": children} if children else {})}
 
 
@@ -63,7 +67,11 @@ def _value(command: Command[Any], dice: random.Random) -> Json:
             index = dice.randrange(len(command.children))
             return [index, _value(command.children[index], dice)]
         case Call(action="lookup"):
-            return {"name": dice.choice(["ann", "bob", "zoë"]), "size": dice.randint(-3, 9), "price": f"{dice.randint(0, 999) / 100}"}
+            return {
+                "name": dice.choice(["ann", "bob", "zoë"]),
+                "size": dice.randint(-3, 9),
+                "price": f"{dice.randint(0, 999) / 100}",
+            }
         case Call():
             return dice.randint(-5, 20)
         case Approval():
@@ -76,7 +84,9 @@ def _value(command: Command[Any], dice: random.Random) -> Json:
             return None
 
 
-def run(program: Program, given: Json, answers: Callable[[Command[Any]], Answer | None]) -> tuple[str, list[Answer]]:
+def run(
+    program: Program, given: Json, answers: Callable[[Command[Any]], Answer | None]
+) -> tuple[str, list[Answer]]:
     """Drive a program until it ends or no answer is left; gives its whole behaviour as text, and the answers used."""
     tracker = Tracker()
     context = new_context(tracker)
@@ -91,9 +101,15 @@ def run(program: Program, given: Json, answers: Callable[[Command[Any]], Answer 
             events += [{"trail": tracker.take()}, {"result": program.write_result(stop.value)}]
             break
         except Exception as error:
-            events += [{"trail": tracker.take()}, {"failed": type(error).__name__, "message": error_text(error)}]
+            events += [
+                {"trail": tracker.take()},
+                {"failed": type(error).__name__, "message": error_text(error)},
+            ]
             break
-        events += [{"trail": tracker.take()}, {"asked": describe(command), "line": program.line_of(command.site)}]
+        events += [
+            {"trail": tracker.take()},
+            {"asked": describe(command), "line": program.line_of(command.site)},
+        ]
         answer = answers(command)
         if answer is None:
             coroutine.close()

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 import textwrap
 
-HEADER = '''from __future__ import annotations
+HEADER = """from __future__ import annotations
 
 from decimal import Decimal
 from enum import StrEnum
@@ -78,7 +78,7 @@ async def generated(a: int, b: int, s: str, xs: list[int]) -> Any:
     thing = await lookup(s)
     ys: list[Any] = []
     d: dict[str, Any] = {"start": a}
-'''
+"""
 
 INTS = [
     "a", "b", "thing.size", "len(xs)", "len(d)", "LIMIT", "weight(a)", "sum(xs)", "max([a, b, 1])", "sum([x for x in xs if x > a])",
@@ -95,7 +95,14 @@ TESTS = [
     "'start' in d and d['start'] == {i}", "xs", "any(x > {i} for x in xs)", "isinstance({i}, int)", "{u}.startswith('a') or fits(thing, {j})",
     "thing.worth > RATES[thing.name]", "{i} in {{1, 2, 3}}", "Mood.GOOD == mood_of({i}, 'bob')", "a is not None", "{u} in d.keys()",
 ]  # fmt: skip
-AWAITED = ["lookup({u})", "store({i})", "store([{i}, {u}], label={v})", "store(thing)", "store(RATES)", "store(value=d)"]
+AWAITED = [
+    "lookup({u})",
+    "store({i})",
+    "store([{i}, {u}], label={v})",
+    "store(thing)",
+    "store(RATES)",
+    "store(value=d)",
+]
 
 
 class Writer:
@@ -111,7 +118,12 @@ class Writer:
         return HEADER + textwrap.indent(body, "    ") + "    return [a, b, s, t, xs, ys, d, thing]\n"
 
     def fill(self, pattern: str) -> str:
-        return pattern.format(i=self.dice.choice(INTS), j=self.dice.choice(INTS), u=self.dice.choice(TEXTS), v=self.dice.choice(TEXTS))
+        return pattern.format(
+            i=self.dice.choice(INTS),
+            j=self.dice.choice(INTS),
+            u=self.dice.choice(TEXTS),
+            v=self.dice.choice(TEXTS),
+        )
 
     def test(self) -> str:
         return self.fill(self.dice.choice(TESTS))
@@ -134,7 +146,19 @@ class Writer:
         return self.dice.choice(kinds)()
 
     def assign(self) -> str:
-        return self.fill(self.dice.choice(["a = {i}\n", "b = {i} + {j}\n", "s = {u}\n", "t = {u}\n", "a, b = b, {i}\n", "b -= {i}\n", "t += {u}[:9]\n"]))
+        return self.fill(
+            self.dice.choice(
+                [
+                    "a = {i}\n",
+                    "b = {i} + {j}\n",
+                    "s = {u}\n",
+                    "t = {u}\n",
+                    "a, b = b, {i}\n",
+                    "b -= {i}\n",
+                    "t += {u}[:9]\n",
+                ]
+            )
+        )
 
     def change(self) -> str:
         return self.fill(
@@ -200,9 +224,16 @@ class Writer:
     def loop(self) -> str:
         self.loops += 1
         counter = f"n{self.loops}"
-        heads = ["for x in xs[:4]:", "for k, v in list(d.items())[:3]:", f"for {counter} in range({self.dice.randint(0, 3)}):", "for name in NAMES:"]
+        heads = [
+            "for x in xs[:4]:",
+            "for k, v in list(d.items())[:3]:",
+            f"for {counter} in range({self.dice.randint(0, 3)}):",
+            "for name in NAMES:",
+        ]
         if self.dice.random() < 0.25:
-            code = f"{counter} = 0\n" + self.nested(f"while {counter} < 3 and {self.test()}:\n    {counter} += 1")
+            code = f"{counter} = 0\n" + self.nested(
+                f"while {counter} < 3 and {self.test()}:\n    {counter} += 1"
+            )
         else:
             code = self.nested(self.dice.choice(heads))
         self.loops -= 1
@@ -213,7 +244,15 @@ class Writer:
 
     def attempt(self) -> str:
         code = self.nested("try:")
-        code += self.nested(self.dice.choice(["except ActionFailed as error:\n    t = str(error)", "except ProcessError:", "except Exception as error:\n    t = str(error)"]))
+        code += self.nested(
+            self.dice.choice(
+                [
+                    "except ActionFailed as error:\n    t = str(error)",
+                    "except ProcessError:",
+                    "except Exception as error:\n    t = str(error)",
+                ]
+            )
+        )
         if self.dice.random() < 0.3:
             code += self.nested("else:")
         if self.dice.random() < 0.3:
@@ -229,4 +268,6 @@ class Writer:
                 ("d", ["{'id': str() as found}", "{'start': 1, **more}"]),
             ]
         )
-        return f"match {subject}:\n" + "".join(textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases)
+        return f"match {subject}:\n" + "".join(
+            textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases
+        )

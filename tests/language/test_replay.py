@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from driver import make_up, run
-from hypothesis import HealthCheck, given, settings
+from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from programs import Writer
 
@@ -22,6 +22,7 @@ from backstay.language import Workflow, check_file
 from backstay.types import Json
 
 Replay = Callable[[Workflow[..., Any], Json, list[Json]], str]
+PHASES = (Phase.explicit, Phase.generate, Phase.shrink)
 HERE = Path(__file__).parent
 
 
@@ -29,13 +30,24 @@ HERE = Path(__file__).parent
 def replay() -> Iterator[Replay]:
     """Replays in a fresh process with another hash seed."""
     env = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(HERE)}
-    process = subprocess.Popen([sys.executable, str(HERE / "replayer.py")], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, env=env)
+    process = subprocess.Popen(
+        [sys.executable, str(HERE / "replayer.py")],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        text=True,
+        env=env,
+    )
     assert process.stdin is not None
     assert process.stdout is not None
     source, sink = process.stdout, process.stdin
 
     def ask(flow: Workflow[..., Any], given: Json, answers: list[Json]) -> str:
-        job = {"text": flow.definition.text, "version": flow.definition.version, "given": given, "answers": answers}
+        job = {
+            "text": flow.definition.text,
+            "version": flow.definition.version,
+            "given": given,
+            "answers": answers,
+        }
         sink.write(json.dumps(job) + "\n")
         sink.flush()
         line = source.readline()
@@ -63,7 +75,9 @@ def accepted(folder: Path, source: str) -> Workflow[..., Any]:
 
 def first_run(flow: Workflow[..., Any], given: Json, dice: random.Random) -> tuple[str, list[Json]]:
     left = iter(range(60))
-    return run(flow.program, given, lambda command: make_up(command, dice) if next(left, None) is not None else None)
+    return run(
+        flow.program, given, lambda command: make_up(command, dice) if next(left, None) is not None else None
+    )
 
 
 def plain_python(flow: Workflow[..., Any], given: Json, answers: list[Json]) -> list[Json]:
@@ -95,12 +109,17 @@ def _without_sites(value: Json) -> Json:
     return value
 
 
-@settings(max_examples=120, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=150, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(seed=st.integers(0, 2**32))
 def test_a_replay_asks_decides_and_returns_the_same(seed: int, folder: Path, replay: Replay) -> None:
     dice = random.Random(seed)
     flow = accepted(folder, Writer(dice).program())
-    start = {"a": dice.randint(-5, 9), "b": dice.randint(-5, 9), "s": dice.choice(["ann", "bob", "zoë"]), "xs": [3, 1, 2]}
+    start = {
+        "a": dice.randint(-5, 9),
+        "b": dice.randint(-5, 9),
+        "s": dice.choice(["ann", "bob", "zoë"]),
+        "xs": [3, 1, 2],
+    }
 
     said, answers = first_run(flow, start, dice)
     assert replay(flow, start, answers) == said
@@ -110,11 +129,16 @@ def test_a_replay_asks_decides_and_returns_the_same(seed: int, folder: Path, rep
     assert json.loads(said)[: len(json.loads(stopped))] == json.loads(stopped)
 
 
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
 @given(seed=st.integers(0, 2**32))
 def test_instrumented_programs_do_what_python_does(seed: int, folder: Path) -> None:
     dice = random.Random(seed)
     flow = accepted(folder, Writer(dice).program())
-    start = {"a": dice.randint(-5, 9), "b": dice.randint(-5, 9), "s": dice.choice(["ann", "bob", "zoë"]), "xs": [3, 1, 2]}
+    start = {
+        "a": dice.randint(-5, 9),
+        "b": dice.randint(-5, 9),
+        "s": dice.choice(["ann", "bob", "zoë"]),
+        "xs": [3, 1, 2],
+    }
     said, answers = first_run(flow, start, dice)
     assert plain_python(flow, start, answers) == comparable(said)

@@ -18,7 +18,7 @@ import pytest
 
 from backstay import Client
 from examples.accounts_payable.app import INVOICES, app, run_folder_once, set_up
-from examples.accounts_payable.erp import Erp
+from examples.accounts_payable.erp import Erp, FaultKind
 from examples.accounts_payable.inbox_folder import InboxFolder
 from examples.accounts_payable.outcomes import Ending, actual, expected, summary
 
@@ -172,6 +172,20 @@ def test_the_backlog_is_posted_once_when_the_erp_is_back(home: Path, erp: Erp) -
 
     tell(home, story, "meridian-cleaning.pdf")
     assert numbers(erp) == ["MF9478795"]
+    assert erp.held_twice() == []
+
+
+@pytest.mark.parametrize(("kind", "times"), [("raise", 3), ("half", 2), ("rubbish", 1), ("hang", 1)])
+def test_a_posting_that_fails_in_any_way_is_in_the_books_once(
+    home: Path, erp: Erp, kind: FaultKind, times: int
+) -> None:
+    async def story(client: Client, inbox: InboxFolder) -> None:
+        assert await ending(client, inbox) == Ending("posted")
+
+    set_up(home)
+    erp.fail("create_invoice", kind=kind, times=times)
+    tell(home, story, "brandt-januar.pdf")
+    assert numbers(erp) == ["RE-2026-6822"]
     assert erp.held_twice() == []
 
 

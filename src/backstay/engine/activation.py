@@ -178,7 +178,7 @@ class Activation:
             self.load()
         self._advancing = asyncio.current_task()
         try:
-            while not self.row.ended:
+            while not self.row.ended and not self.runner.dispatch.stopping:
                 call = self._only_call()
                 if call is not None:
                     await self._make_inline(call)
@@ -271,6 +271,8 @@ class Activation:
 
     async def _cancel_tasks(self) -> None:
         tasks = list(self._tasks.values())
+        if tasks and self.runner.dispatch.stopping:  # a graceful stop: what is in flight may still end
+            await asyncio.wait(tasks)
         self._tasks.clear()
         for task in tasks:
             if task not in self._writing:

@@ -150,8 +150,7 @@ def actions_of(workflow: Workflow[..., Any]) -> list[Action[Any]]:
     """The actions that a workflow's source names, as its module holds them, with the actions that undo them."""
     named = {interface.name for interface in workflow.program.interfaces.values() if interface.kind == "action"}
     values = [*workflow.fn.__globals__.values(), *workflow.scope.near.values()]
-    found = [value for value in values if isinstance(value, Action) and value.name in named]
-    return found
+    return [value for value in values if isinstance(value, Action) and value.name in named]
 
 
 def _by_name(actions: Sequence[Action[Any]]) -> dict[str, Action[Any]]:

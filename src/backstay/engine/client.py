@@ -6,6 +6,7 @@ asks for it, is checked before anything is written, and is an event.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
@@ -175,6 +176,11 @@ class Client:
         rows = self._reader.all("queue_counts", {"now": self._stamp()})
         return [QueueCount(**{name: row[name] for name in QueueCount.__dataclass_fields__}) for row in rows]
 
+    @property
+    def owners(self) -> dict[str, str]:
+        """Queue -> owner, as the application declares them."""
+        return dict(self._owners)
+
     def owner(self, queue: str) -> str:
         """Who answers for a queue; every queue has an owner."""
         return self._owners.get(queue) or self._owners.get("*", "operators")
@@ -267,18 +273,19 @@ class Client:
 
         Returns how many went. A run that needs attention is tried again.
         """
-        waits = self._targets(target)
-        done = 0
-        for wait in waits:
-            try:
-                if wait.kind == "attention":
-                    await self._clear_attention(wait, by, reason)
-                else:
-                    await self._runner.retry(wait.run, wait.command, by=by, reason=reason or "retried by a person")
-            except Conflict:
-                continue
-            done += 1
-        return done
+        outcomes = await asyncio.gather(
+            *(self._retry_one(wait, by, reason) for wait in self._targets(target)), return_exceptions=True
+        )
+        faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
+        if any(not isinstance(fault, Conflict) for fault in faults):
+            raise next(fault for fault in faults if not isinstance(fault, Conflict))
+        return len(outcomes) - len(faults)
+
+    async def _retry_one(self, wait: Wait, by: str, reason: str) -> None:
+        if wait.kind == "attention":
+            await self._clear_attention(wait, by, reason)
+        else:
+            await self._runner.retry(wait.run, wait.command, by=by, reason=reason or "retried by a person")
 
     def _targets(self, target: str) -> list[Wait]:
         kinds = BACKLOG | {"attention"}
@@ -301,6 +308,7 @@ class Client:
         activation.clear_wait(write, wait.command)
         activation.set_status(write, "running")
         await activation.commit(write)
+        self._runner.dispatch.look_now()
         self._runner.dispatch.activate(wait.run)
 
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
@@ -315,8 +323,11 @@ class Client:
         if off:
             return 0
         rows = self._reader.all("waits_of_kind", ("switched",))
-        for row in rows:
-            await self._runner.retry(row["run"], row["command"], by=by, reason=f"switch {scope!r} is on again")
+        again = f"switch {scope!r} is on again"
+        await asyncio.gather(
+            *(self._runner.retry(row["run"], row["command"], by=by, reason=again) for row in rows),
+            return_exceptions=True,
+        )
         return len(rows)
 
     @property

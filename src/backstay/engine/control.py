@@ -23,6 +23,8 @@ from backstay.errors import BackstayError, InvalidInput, NotAllowed, StoreLocked
 from backstay.types import Json
 
 WORKER_FILE: Final = "worker.json"
+QUEUES_FILE: Final = "queues.json"
+"""Queue -> owner, left beside the store for those who only read it."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
     "start": frozenset({"workflow", "input", "key", "by", "trigger"}),
@@ -56,6 +58,7 @@ async def serve(client: Client, home: str | os.PathLike[str]) -> AsyncIterator[i
     server = await asyncio.start_server(desk.visit, "127.0.0.1", 0, limit=LARGEST)
     port: int = server.sockets[0].getsockname()[1]
     path = Path(home) / WORKER_FILE
+    _write_private(Path(home) / QUEUES_FILE, client.owners)
     _write_private(path, {"pid": os.getpid(), "port": port, "token": desk.token})
     try:
         yield port
@@ -169,7 +172,7 @@ class RemoteClient:
         self._port, self._token = port, token
 
     async def start(
-        self, workflow: str, input: Mapping[str, Any] | None = None, *, key: str | None = None,  # noqa: A002
+        self, workflow: str, input: Mapping[str, Any] | None = None, *, key: str | None = None,
         by: str = "system", trigger: str = "",
     ) -> str:  # fmt: skip
         return await self._ask("start", workflow=workflow, input=dict(input or {}), key=key, by=by, trigger=trigger)
@@ -181,7 +184,7 @@ class RemoteClient:
         payload: Json = None,
         *,
         id: str | None = None,
-        by: str = "system",  # noqa: A002
+        by: str = "system",
     ) -> None:
         await self._ask("signal", run=run, name=name, payload=payload, id=id, by=by)
 

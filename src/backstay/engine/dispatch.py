@@ -15,6 +15,9 @@ from typing import Any, Final
 
 from backstay.store.clock import Clock
 
+GRACE: Final = 5.0
+"""Seconds that a graceful stop waits for calls in flight."""
+
 LOOK_AGAIN: Final = 1.0
 """Seconds after which a sleeping timer looks at the clock again, so that a moved clock is noticed."""
 
@@ -41,7 +44,7 @@ class Dispatch:
         self._rearm = asyncio.Event()
         self._idle: list[asyncio.Future[None]] = []
         self._ends: list[asyncio.Future[None]] = []
-        self._stopping = False
+        self.stopping = False
         self.fatal: BaseException | None = None
 
     def begin(self) -> None:
@@ -50,14 +53,14 @@ class Dispatch:
 
     def hold(self) -> None:
         """Activate nothing: the store is only open to look or decide, and the next worker goes on with it."""
-        self._stopping = True
+        self.stopping = True
 
     def is_active(self, run: str) -> bool:
         return run in self._active
 
     def activate(self, run: str) -> None:
         """Advance a run as soon as possible; while it is being advanced, once more afterwards."""
-        if self._stopping:
+        if self.stopping:
             return
         if run in self._active:
             self._again.add(run)
@@ -70,7 +73,7 @@ class Dispatch:
 
     def activate_later(self, run: str, delay: float) -> None:
         """Advance a run after some seconds of real time (the store failed; it may be well again by then)."""
-        if not self._stopping:
+        if not self.stopping:
             asyncio.get_running_loop().call_later(delay, self.activate, run)
 
     def _begin_run(self, run: str) -> None:
@@ -85,7 +88,7 @@ class Dispatch:
         if run in self._again:
             self._again.discard(run)
             self.activate(run)
-        while self._queue and len(self._active) < self._most_active and not self._stopping:
+        while self._queue and len(self._active) < self._most_active and not self.stopping:
             queued = self._queue.popleft()
             self._queued.discard(queued)
             self.activate(queued)
@@ -122,6 +125,8 @@ class Dispatch:
                 upcoming = await self._fire_due()
                 if upcoming is not None:
                     self.wake_by(upcoming)
+                    if upcoming <= self._clock.stamp():  # more are due than fit at once, or the store cannot commit
+                        await asyncio.sleep(0.05)
                 self._rearm.clear()
             try:
                 await asyncio.wait_for(self._rearm.wait(), self._seconds_to_next())
@@ -135,12 +140,19 @@ class Dispatch:
         return min(LOOK_AGAIN, max(0.0, remaining))
 
     async def stop(self) -> None:
-        """Stop activating; runs that are being advanced are interrupted and go on at the next start."""
-        self._stopping = True
-        tasks = [*self._active.values(), *([self._timer] if self._timer else [])]
+        """Begin nothing new, give calls in flight `GRACE` seconds to end, then interrupt what is left.
+
+        What was interrupted goes on at the next start, exactly as after a crash.
+        """
+        self.stopping = True
+        if self._timer is not None:
+            self._timer.cancel()
+        tasks = list(self._active.values())
+        if tasks:
+            await asyncio.wait(tasks, timeout=GRACE)
         for task in tasks:
             task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await asyncio.gather(*tasks, *([self._timer] if self._timer else []), return_exceptions=True)
 
 
 async def _held_in(waiting: list[asyncio.Future[None]]) -> None:

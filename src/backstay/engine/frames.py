@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -10,6 +11,8 @@ from pydantic import TypeAdapter
 from backstay import events as ev
 from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
 from backstay.events import Event, Fault
+from backstay.language.guards import STORED_FILE
+from backstay.store.payloads import redact
 from backstay.types import Json
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
@@ -104,3 +107,13 @@ def adapter_for(shape: Any) -> TypeAdapter[Any]:
         return found
     except TypeError:  # an unhashable annotation
         return TypeAdapter(shape)
+
+
+def fault_of(error: BaseException, secrets: Mapping[str, str]) -> Fault:
+    """An error as data, with the last line of the workflow's own source that it passed."""
+    line, trace = None, error.__traceback__
+    while trace is not None:
+        if trace.tb_frame.f_code.co_filename.startswith(STORED_FILE):
+            line = trace.tb_lineno
+        trace = trace.tb_next
+    return Fault(type=type(error).__name__, message=redact(str(error), secrets)[:2000], line=line)

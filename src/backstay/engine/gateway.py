@@ -81,16 +81,23 @@ class Gateway:
         if action is None:
             raise NotDeployed(name)
         gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args)
-        interrupted = leaf.state == "new" and leaf.intent is not None
-        if leaf.intent is not None:  # it consumed its approval when it was first intended
-            gate.approval = leaf.intent.approval
-        refusal = self.pass_stages(gate)
-        if refusal is not None:
-            await self._stop(gate, refusal)
-        elif interrupted:
+        if leaf.intent is not None:
+            gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
             await self._recover(gate)
         else:
+            await self._pass(gate)
+
+    async def _pass(self, gate: Gate, *, done: bool | None = None) -> None:
+        """Through the stages to the call. What may have happened (`done` is not known) is not refused: it would look undone."""
+        refusal = self.pass_stages(gate)
+        if refusal is None:
             await self._attempt(gate)
+        elif gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
+            await self._unknown(
+                gate, f"an earlier attempt may have happened, and {refusal.stage} stops another: {refusal.reason}"
+            )
+        else:
+            await self._stop(gate, refusal)
 
     def pass_stages(self, gate: Gate) -> Refusal | None:
         """Run the stages; what goes wrong inside one stops the call."""
@@ -177,12 +184,16 @@ class Gateway:
         return self.payloads.seal_known(write, packed, "/args", refs, gate.case.machine.secrets)
 
     async def _recover(self, gate: Gate) -> None:
-        """The worker died between intent and result: ask the target, or call again under the same key, or ask a person."""
-        intent = cast("ev.CallIntended", gate.leaf.intent)
-        if gate.action.probe is not None:
-            await self._probe(gate, intent.key, "the worker stopped before the result was recorded")
-        elif gate.action.key_parameter is not None:
-            await self._attempt(gate)
+        """An earlier attempt may have happened: ask the target, or call again under the same key, or ask a person.
+
+        It failed and is tried again, was sent back from its backlog, or the worker died between intent and result.
+        """
+        intent, action = cast("ev.CallIntended", gate.leaf.intent), gate.action
+        retrying = gate.leaf.state == "retrying"
+        if action.probe is not None and not (retrying and action.key_parameter is not None):
+            await self._probe(gate, intent.key, "an earlier attempt may have happened")
+        elif action.key_parameter is not None:
+            await self._pass(gate)
         else:
             await self._unknown(gate, "the worker stopped before the result was recorded, and the action takes no key")
 
@@ -198,14 +209,16 @@ class Gateway:
                 )
             result = None if found is None else gate.action.write_result(found)
         except Exception as error:
-            await self._unknown(gate, f"{why}, and its probe failed: {type(error).__name__}: {error}")
+            await self._unknown(
+                gate, f"{why}, and its probe failed: {type(error).__name__}: {self._clean(gate, error)}"
+            )
             return
         if found is not None:
             await self._returned(gate, result, 0)
         elif gate.action.effect == "irreversible" and why.startswith("it failed"):
             await self._give_up(gate, Fault(type="NotPerformed", message=f"{why}; the target says it did not happen"))
         else:
-            await self._attempt(gate)
+            await self._pass(gate, done=False)
 
     # --- sorting failures ---
 
@@ -216,9 +229,10 @@ class Gateway:
         definite = isinstance(error, (NotRetryable, *action.retry.give_up_on))
         if not definite and self.breakers.failed(action):
             await self._tell_breaker(gate, opened=True)
-        if isinstance(error, InvalidInput) and not definite:
+        repeatable = action.effect == "write" and (action.key_parameter is not None or action.probe is not None)
+        if isinstance(error, InvalidInput) and not definite and (repeatable or not changes):
             await self._give_up(gate, fault, attempts_matter=False)
-        elif changes and isinstance(error, OutcomeUnknown):
+        elif changes and (isinstance(error, OutcomeUnknown) or (isinstance(error, InvalidInput) and not definite)):
             await self._unknown(gate, fault.message)
         elif definite:
             await self._tell_workflow(gate, fault)

@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
 from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, shape_of
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, fault_of, shape_of
 from backstay.errors import (
     ActionDenied,
     ActionFailed,
@@ -31,7 +31,6 @@ from backstay.errors import (
 )
 from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
-from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
 from backstay.types import Decision, Done, Json, Winner
 
@@ -202,7 +201,7 @@ class Machine:
     def on_retried(self, event: ev.CallRetried, seq: int) -> None:
         leaf = self._leaf(event, seq)
         if leaf is not None:
-            leaf.state, leaf.first_at, leaf.retry_at, leaf.intent, leaf.opened = "new", None, None, None, None
+            leaf.state, leaf.first_at, leaf.retry_at, leaf.opened = "new", None, None, None
             leaf.spent = leaf.attempt
 
     def on_settled(self, event: ev.CallSettled, seq: int) -> None:
@@ -384,7 +383,7 @@ class Machine:
             self._end(self._ending or Outcome(status="cancelled"))
         except Exception as raised:
             self._collect()
-            self._end(Outcome(status="failed", fault=self._fault(raised)))
+            self._end(Outcome(status="failed", fault=fault_of(raised, self.secrets)))
         else:
             self._collect()
             self._open_root(command)
@@ -402,15 +401,6 @@ class Machine:
             self._end(
                 Outcome(status="failed", fault=Fault(type="InvalidResult", message=redact(str(error), self.secrets)))
             )
-
-    def _fault(self, error: BaseException) -> Fault:
-        """The error as data, with the last line of the workflow's own source that it passed."""
-        line, trace = None, error.__traceback__
-        while trace is not None:
-            if trace.tb_frame.f_code.co_filename.startswith(STORED_FILE):
-                line = trace.tb_lineno
-            trace = trace.tb_next
-        return Fault(type=type(error).__name__, message=redact(str(error), self.secrets)[:2000], line=line)
 
     def _open_root(self, command: Command[Any]) -> None:
         self._count += 1

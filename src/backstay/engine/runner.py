@@ -40,6 +40,9 @@ log = logging.getLogger("backstay")
 HOT_RUNS: Final = 1000
 """Runs kept in memory between activations."""
 
+DUE_AT_ONCE: Final = 1000
+"""Timers that are fired together."""
+
 STORE_RETRY_SECONDS: Final = 0.5
 """How soon a run is tried again after the store could not commit."""
 
@@ -69,7 +72,8 @@ class Runner:
         self._programs: dict[str, Program] = {}
         self._stored: set[str] = set()
         self._ended: dict[str, list[asyncio.Future[None]]] = {}
-        self._keys: dict[tuple[str, str], str] = {}
+        self._starting: dict[tuple[str, str], asyncio.Event] = {}
+        """Keyed starts whose commit is on its way: a second one waits for it."""
         self._fresh: dict[str, tuple[Run, ev.RunStarted]] = {}
         """Runs that were created and whose first commit is on its way."""
         self.awaited: set[str] = set()
@@ -147,7 +151,9 @@ class Runner:
         if found is None:
             raise NotFound(f"this application has no workflow {workflow!r}; it has {', '.join(sorted(self.workflows))}")
         if key is not None:
-            earlier = self._keys.get((workflow, key)) or self.reader.value("run_by_key", (workflow, key))
+            if (workflow, key) in self._starting:
+                raise StoreUnavailable(f"a run with key {key!r} is being started just now")
+            earlier = self.reader.value("run_by_key", (workflow, key))
             if earlier is not None:
                 return str(earlier)
         input_ = found.write_input((), input_)
@@ -168,8 +174,6 @@ class Runner:
         write.put("runs", run, row.row())
         self._fresh[run] = (row, started)
         self._stage_deadline(write, run, by, at, self._programs[found.definition.version])
-        if key is not None:
-            self._keys[workflow, key] = run
         return run
 
     def _stage_deadline(self, write: Write, run: str, by: str, at: str, program: Program) -> None:
@@ -183,17 +187,32 @@ class Runner:
 
     async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
         """Create a run and begin it; it is acknowledged once it is committed."""
+        if key is None:
+            return await self._start(workflow, input_, key, by, trigger)
+        while (workflow, key) in self._starting:
+            await self._starting[workflow, key].wait()
         write = Write()
         run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
-        if write.events:
-            definition = self.workflows[workflow].definition.version
-            try:
-                await self._submit_system(write)
-            finally:
-                self._keys.pop((workflow, key or ""), None)
-            self._stored.add(definition)
-            self.committed(write)
+        if not write.events:
+            return run
+        started = self._starting[workflow, key] = asyncio.Event()
+        try:
+            await self._commit_start(workflow, write)
+        finally:
+            del self._starting[workflow, key]
+            started.set()
         return run
+
+    async def _start(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
+        write = Write()
+        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
+        await self._commit_start(workflow, write)
+        return run
+
+    async def _commit_start(self, workflow: str, write: Write) -> None:
+        await self._submit_system(write)
+        self._stored.add(self.workflows[workflow].definition.version)
+        self.committed(write)
 
     # --- runs in memory ---
 
@@ -351,11 +370,8 @@ class Runner:
     async def fire_due(self) -> str | None:
         """Wake every run whose timer has come; returns when the next one is due."""
         moment = self.clock.stamp()
-        for row in self.reader.all("due", (moment, 1000)):
-            try:
-                await self.deliver(row["run"], lambda case, write: self._fire(case, write, moment))
-            except (Conflict, NotFound, StoreUnavailable) as error:
-                log.warning("timer of run %s: %s", row["run"], error)
+        rows = self.reader.all("due", (moment, DUE_AT_ONCE))
+        await asyncio.gather(*(self._fire_run(row["run"], moment) for row in rows))
         for name in self.gateway.breakers.ready_for_canary:
             await self._send_canary(name)
         following = self.next_timer()
@@ -367,6 +383,16 @@ class Runner:
         times = [datetime.fromisoformat(stored).timestamp()] if stored else []
         canary = self.gateway.breakers.next_canary
         return min([*times, canary] if canary is not None else times, default=None)
+
+    async def _fire_run(self, run: str, moment: str) -> None:
+        try:
+            await self.deliver(run, lambda case, write: self._fire(case, write, moment))
+        except Conflict:
+            return
+        except StoreUnavailable as error:
+            log.warning("timer of run %s: %s", run, error)
+        except Exception as error:
+            await self._needs_attention(self._hot.get(run), run, error)
 
     def _fire(self, case: Activation, write: Write, moment: str) -> None:
         for wait in list(case.waits.values()):
@@ -395,11 +421,10 @@ class Runner:
         await self._drain(rows, "canary: is the target well again?")
 
     async def _drain(self, rows: list[Any], reason: str) -> None:
-        for row in rows:
-            try:
-                await self.retry(row["run"], row["command"], by="", reason=reason)
-            except (Conflict, NotFound, StoreUnavailable) as error:
-                log.info("draining %s/%s: %s", row["run"], row["command"], error)
+        retries = (self.retry(row["run"], row["command"], by="", reason=reason) for row in rows)
+        for row, outcome in zip(rows, await asyncio.gather(*retries, return_exceptions=True), strict=True):
+            if outcome is not None:
+                log.info("draining %s/%s: %s", row["run"], row["command"], outcome)
 
     async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
         """Send a call from its backlog back to the gate."""

@@ -18,7 +18,7 @@ from backstay.errors import BackstayError, StoreUnavailable
 from backstay.events import EVENTS, Event, RunStarted, decode
 from backstay.language.definitions import read_document
 from backstay.store.database import Reader, Row
-from backstay.store.journal import SYSTEM, genesis, link, link_commit
+from backstay.store.journal import genesis, link, link_commit
 from backstay.store.views import ENDED
 
 PAGE: Final = 2000

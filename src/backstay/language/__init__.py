@@ -5,7 +5,9 @@
 
 from backstay.language.definitions import Definition
 from backstay.language.diagnostics import Diagnostic
+from backstay.language.drawing import to_svg
 from backstay.language.files import Checked, check_file
+from backstay.language.mermaid import to_mermaid
 from backstay.language.program import Program, compile_definition
 from backstay.language.rules import Rule, rule
 from backstay.language.signatures import adapter
@@ -30,5 +32,7 @@ __all__ = [
     "current_tracker",
     "new_context",
     "rule",
+    "to_mermaid",
+    "to_svg",
     "workflow",
 ]

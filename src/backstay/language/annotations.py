@@ -72,7 +72,10 @@ def _check_subscript(name: ast.Name, head: str, inner: ast.expr, closure: Closur
 
 def _check_metadata(node: ast.expr, closure: Closure, refuse: Refuse) -> None:
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-    if closure.outside(called) not in ("Field", "StringConstraints", "Tag") and closure.kind(called) != "later":
+    if (
+        closure.outside(called) not in ("Field", "StringConstraints", "Tag")
+        and closure.kind(called) != "later"
+    ):
         refuse("B408", node, ast.unparse(node))
 
 
@@ -97,7 +100,9 @@ def _text(hint: Any, names: dict[str, Any]) -> str:
         return _tagged(args, names)
     name = getattr(origin or hint, "__name__", "Any")
     names[name] = origin or hint
-    return f"{name}[{', '.join('...' if arg is ... else _text(arg, names) for arg in args)}]" if args else name
+    return (
+        f"{name}[{', '.join('...' if arg is ... else _text(arg, names) for arg in args)}]" if args else name
+    )
 
 
 def _tagged(args: tuple[Any, ...], names: dict[str, Any]) -> str:

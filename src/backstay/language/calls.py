@@ -116,7 +116,9 @@ class Calls:
         if isinstance(value, ast.Lambda):
             return
         name = value.id if isinstance(value, ast.Name) else ""
-        if self.checker.kind(name) in ("rule", "later") or (self.checker.kind(name) == "builtin" and name in ("len", "abs")):
+        if self.checker.kind(name) in ("rule", "later") or (
+            self.checker.kind(name) == "builtin" and name in ("len", "abs")
+        ):
             self.checker.permit(value)
         elif not (isinstance(value, ast.Constant) and value.value is None):
             self.checker.refuse("B213", value)
@@ -168,8 +170,16 @@ class Calls:
     def on_class(self, node: ast.Call, base: ast.Name, name: str) -> None:
         outside = self.checker.closure.outside(base.id)
         tree = self.checker.closure.classes.get(self.checker.closure.aliases.get(base.id, base.id))
-        own = {item.name for item in tree.body if isinstance(item, ast.FunctionDef) and item.decorator_list} if tree else set[str]()
-        allowed = TYPE_METHODS.get(outside, frozenset()) | own | (MODEL_CLASS_METHODS if self.checker.kind(base.id) in ("model", "shape") else set())
+        own = (
+            {item.name for item in tree.body if isinstance(item, ast.FunctionDef) and item.decorator_list}
+            if tree
+            else set[str]()
+        )
+        allowed = (
+            TYPE_METHODS.get(outside, frozenset())
+            | own
+            | (MODEL_CLASS_METHODS if self.checker.kind(base.id) in ("model", "shape") else set())
+        )
         if name in CLOCKS and name not in own:
             self.checker.refuse("B202", node, f"{base.id}.{name}")
         elif name in ("fromtimestamp", "strptime", "ctime"):

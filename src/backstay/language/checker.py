@@ -44,7 +44,11 @@ _CHECKS: Final[Mapping[str, Callable[[Item, Closure], list[Diagnostic]]]] = {
 
 def _cycles(closure: Closure) -> list[Diagnostic]:
     """Rules that end up calling themselves."""
-    calls = {name: _needs(item, closure) for name, item in closure.items.items() if item.kind == "rule" or item.kind in CLASS_KINDS}
+    calls = {
+        name: _needs(item, closure)
+        for name, item in closure.items.items()
+        if item.kind == "rule" or item.kind in CLASS_KINDS
+    }
     found: list[Diagnostic] = []
     for name, item in closure.items.items():
         if item.kind == "rule" and _reaches(name, name, calls, set()):
@@ -59,7 +63,11 @@ def _needs(item: Item, closure: Closure) -> list[str]:
 
 def _mentions(item: Item) -> bool:
     body = getattr(item.tree, "body", [])
-    return any(isinstance(node, ast.Name) and node.id == item.name for statement in body for node in ast.walk(statement))
+    return any(
+        isinstance(node, ast.Name) and node.id == item.name
+        for statement in body
+        for node in ast.walk(statement)
+    )
 
 
 def _reaches(start: str, goal: str, calls: Mapping[str, list[str]], seen: set[str]) -> bool:

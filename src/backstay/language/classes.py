@@ -54,7 +54,9 @@ class _ClassChecker:
         name = dotted(node)
         kind = self.closure.kind(name)
         mixin = self.item.kind == "enum" and self.closure.outside(name) in ("str", "int")
-        if not isinstance(node, ast.Name) or not (kind in ("base", "later") or kind == self.item.kind or mixin):
+        if not isinstance(node, ast.Name) or not (
+            kind in ("base", "later") or kind == self.item.kind or mixin
+        ):
             self.refuse("B404", node, name or ast.unparse(node))
 
     def decorator(self, node: ast.expr) -> None:
@@ -108,13 +110,18 @@ class _ClassChecker:
     def field_call(self, node: ast.Call, name: str) -> None:
         for keyword in node.keywords:
             if keyword.arg == "default_factory":
-                if not isinstance(keyword.value, ast.Name) or self.closure.outside(keyword.value.id) not in DEFAULT_FACTORIES:
+                if (
+                    not isinstance(keyword.value, ast.Name)
+                    or self.closure.outside(keyword.value.id) not in DEFAULT_FACTORIES
+                ):
                     self.refuse("B407", keyword.value, name)
             elif keyword.arg is None:
                 self.refuse("B127", node, "Field")
             else:
                 self.values([keyword.value], name)
-        self.values([arg for arg in node.args if not (isinstance(arg, ast.Constant) and arg.value is ...)], name)
+        self.values(
+            [arg for arg in node.args if not (isinstance(arg, ast.Constant) and arg.value is ...)], name
+        )
 
     def values(self, nodes: list[ast.expr], name: str) -> None:
         for node in nodes:
@@ -128,7 +135,10 @@ class _ClassChecker:
         elif node.name.startswith("_"):
             self.refuse("B301", node, node.name)
         for decorator in node.decorator_list:
-            if not isinstance(decorator, ast.Name) or self.closure.outside(decorator.id) not in METHOD_DECORATORS:
+            if (
+                not isinstance(decorator, ast.Name)
+                or self.closure.outside(decorator.id) not in METHOD_DECORATORS
+            ):
                 self.refuse("B405", decorator, ast.unparse(decorator))
         decorators = [dotted(decorator) for decorator in node.decorator_list]
         checker = FunctionChecker(self.closure, self.item, "method", Calls)
@@ -136,5 +146,3 @@ class _ClassChecker:
             checker.own_class = node.args.args[0].arg
         checker.function(node, skip_first="staticmethod" not in decorators)
         self.found.extend(checker.found)
-
-

@@ -217,12 +217,12 @@ CODES: Final[dict[str, Refusal]] = {
     "B207": Refusal(
         "`{name}` writes or reads a terminal",
         "it would happen again on every replay",
-        "write `await note(\"...\")` for a remark in the case log, `await task(...)` to ask a person",
+        'write `await note("...")` for a remark in the case log, `await task(...)` to ask a person',
     ),
     "B208": Refusal(
         "`{name}` runs or reaches what the checker cannot see",
         "nobody could say what the program does before it has done it",
-        "write the code out; read fields by name, entries with `data[\"key\"]`",
+        'write the code out; read fields by name, entries with `data["key"]`',
     ),
     "B209": Refusal(
         "a call of `{name}`",
@@ -288,7 +288,7 @@ CODES: Final[dict[str, Refusal]] = {
     "B302": Refusal(
         "no model here has a field `{name}`",
         "only fields and properties of the models that this definition holds can be read",
-        "check the spelling; entries of a dict are read with `data[\"{name}\"]`",
+        'check the spelling; entries of a dict are read with `data["{name}"]`',
     ),
     "B303": Refusal(
         "the method `{name}` is not called",
@@ -324,7 +324,7 @@ CODES: Final[dict[str, Refusal]] = {
     "B402": Refusal(
         "the value of constant `{name}` is computed",
         "it is stored as source and worked out again on every worker",
-        "spell it out: literals, Decimal(\"...\"), date(...), timedelta(...), tuples, lists, dicts, other constants",
+        'spell it out: literals, Decimal("..."), date(...), timedelta(...), tuples, lists, dicts, other constants',
     ),
     "B403": Refusal(
         "`{name}` is assigned more than once",

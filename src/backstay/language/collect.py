@@ -72,7 +72,9 @@ class _Collector:
             source = function_source(fn)
         except (OSError, SyntaxError):
             code = fn.__code__
-            raise WorkflowRefused([refuse_at("B411", code.co_filename, code.co_firstlineno, f"def {name}", name)]) from None
+            raise WorkflowRefused(
+                [refuse_at("B411", code.co_filename, code.co_firstlineno, f"def {name}", name)]
+            ) from None
         self.seen[name] = fn
         self.item(Item(name, kind, source), scope)
 
@@ -103,7 +105,9 @@ class _Collector:
         if outside is not None:
             self.closure.library[written] = outside
         elif isinstance(found, types.ModuleType):
-            self.closure.refused[written] = REFUSED_MODULES.get(found.__name__, REFUSED_CALLS.get(found.__name__, "B212"))
+            self.closure.refused[written] = REFUSED_MODULES.get(
+                found.__name__, REFUSED_CALLS.get(found.__name__, "B212")
+            )
         elif isinstance(found, Action):
             self.interface(written, _action_interface(cast("Action[Any]", found), self))
         elif _language_kind(found) == "rule":
@@ -142,13 +146,23 @@ class _Collector:
             self.closure.refused[written] = "B411"
             return
         self.seen.setdefault(cls.__name__, cls)
-        self.under(written, cls.__name__, lambda: self.item(Item(cls.__name__, kind, source), Scope(cls.__module__, near)))
+        self.under(
+            written,
+            cls.__name__,
+            lambda: self.item(Item(cls.__name__, kind, source), Scope(cls.__module__, near)),
+        )
 
     def value(self, written: str, found: Any, scope: Scope) -> None:
         if callable(found) and not isinstance(found, DecisionTable) and not _is_typing(found):
             origin = getattr(found, "__module__", "") or ""
-            known = REFUSED_CALLS.get(written) or REFUSED_MODULES.get(origin) or REFUSED_CALLS.get(origin.partition(".")[0])
-            self.closure.refused[written] = known or ("B216" if isinstance(found, types.FunctionType) else "B209")
+            known = (
+                REFUSED_CALLS.get(written)
+                or REFUSED_MODULES.get(origin)
+                or REFUSED_CALLS.get(origin.partition(".")[0])
+            )
+            self.closure.refused[written] = known or (
+                "B216" if isinstance(found, types.FunctionType) else "B209"
+            )
             return
         try:
             home = home_of(sys.modules.get(scope.module), written)
@@ -165,11 +179,16 @@ class _Collector:
         if len(places) != 1:
             self.closure.refused[written] = "B403"
             return
-        kind: ItemKind = "table" if isinstance(found, DecisionTable) else "type" if _is_typing(found) else "constant"
+        kind: ItemKind = (
+            "table" if isinstance(found, DecisionTable) else "type" if _is_typing(found) else "constant"
+        )
         if kind == "constant":
             self.closure.values[name] = found
         item = Item(name, kind, cut(file, places[0], lines))
-        module = next((key for key, module in list(sys.modules.items()) if getattr(module, "__file__", None) == file), "")
+        module = next(
+            (key for key, module in list(sys.modules.items()) if getattr(module, "__file__", None) == file),
+            "",
+        )
         self.seen.setdefault(name, _identity(found))
         self.under(written, name, lambda: self.item(item, Scope(module)))
 
@@ -202,7 +221,10 @@ def _class_kind(cls: type[Any]) -> ItemKind | None:
 
 
 def _is_typing(value: Any) -> bool:
-    return isinstance(value, types.UnionType | types.GenericAlias) or getattr(type(value), "__module__", "") == "typing"
+    return (
+        isinstance(value, types.UnionType | types.GenericAlias)
+        or getattr(type(value), "__module__", "") == "typing"
+    )
 
 
 def _action_interface(action: Action[Any], collector: _Collector) -> Interface | None:
@@ -231,7 +253,11 @@ def _callee_interface(callee: Any, collector: _Collector) -> Interface | None:
         document = callee.interface
         digest = callee.interface_digest
         fn = getattr(callee, "fn", None)
-        returns = _returns(fn, collector) if fn is not None else _annotation(getattr(callee, "returns", Any), collector)
+        returns = (
+            _returns(fn, collector)
+            if fn is not None
+            else _annotation(getattr(callee, "returns", Any), collector)
+        )
     except (PydanticUserError, TypeError):
         return None
     except NameError as error:
@@ -270,4 +296,3 @@ def _annotation(hint: Any, collector: _Collector) -> str:
     for name, value in names.items():
         collector.name(name, Scope("builtins", {name: value}))
     return text
-

@@ -27,12 +27,24 @@ class Conditions:
         leaves = list(_leaves(test, False)) if self.instrument.walrus else []
         names = self._names(leaves)
         hidden = frozenset(label for leaf, label, _ in names if self._hides(leaf))
-        point = self.instrument.point(step, kind, self.instrument.text(test), tuple(dict.fromkeys(label for _, label, _ in names)), hidden=hidden)
+        point = self.instrument.point(
+            step,
+            kind,
+            self.instrument.text(test),
+            tuple(dict.fromkeys(label for _, label, _ in names)),
+            hidden=hidden,
+        )
         variables = {label: self.instrument.temporary() for _, label, _ in names}
         skipped = {variables[label] for _, label, may_skip in names if may_skip}
         replaced = {id(leaf): variables[label] for leaf, label, _ in names}
         rewritten = _Keep(self.instrument, replaced).expr(test)
-        return _call("verdict", point, _reset(sorted(skipped)), rewritten, *(_load(name) for name in variables.values()))
+        return _call(
+            "verdict",
+            point,
+            _reset(sorted(skipped)),
+            rewritten,
+            *(_load(name) for name in variables.values()),
+        )
 
     def _inside(self, test: ast.expr) -> ast.expr:
         """A condition without a report; `and` and `or` below it report nothing either."""
@@ -122,8 +134,9 @@ def _call(name: str, *args: ast.expr) -> ast.Call:
 
 def _reset(names: list[str]) -> ast.expr:
     """Set variables to `missing` before the condition runs; None when there are none."""
-    missing = [ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_load("__missing__")) for name in names]
+    missing = [
+        ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_load("__missing__")) for name in names
+    ]
     if not missing:
         return ast.Constant(None)
     return missing[0] if len(missing) == 1 else ast.Tuple(elts=[*missing], ctx=ast.Load())
-

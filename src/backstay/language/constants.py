@@ -53,12 +53,16 @@ def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return [bad for part in parts for bad in impure_parts(part, closure)]
         case ast.Dict(keys=keys, values=values):
-            return [bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])]
+            return [
+                bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])
+            ]
         case ast.Name(id=name) if closure.kind(name) in ("constant", "value", "later"):
             return []
         case ast.Attribute(value=ast.Name(id=name)) if closure.kind(name) in ("enum", "later"):
             return []
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if closure.outside(name) in MAKERS:
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if (
+            closure.outside(name) in MAKERS
+        ):
             parts = [*args, *(keyword.value for keyword in keywords)]
             return [bad for part in parts for bad in impure_parts(part, closure)]
         case _:
@@ -66,10 +70,28 @@ def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
 
 
 def _check_table(value: ast.expr, closure: Closure, item: Item, found: list[Diagnostic]) -> None:
-    if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name) or closure.kind(value.func.id) != "table":
-        found.append(item.place.refuse("B504", value, item.name, reason="it is not made by a plain call of DecisionTable"))
+    if (
+        not isinstance(value, ast.Call)
+        or not isinstance(value.func, ast.Name)
+        or closure.kind(value.func.id) != "table"
+    ):
+        found.append(
+            item.place.refuse(
+                "B504", value, item.name, reason="it is not made by a plain call of DecisionTable"
+            )
+        )
         return
     parts = [*value.args, *(keyword.value for keyword in value.keywords)]
-    enums = {node.id for part in parts for node in ast.walk(part) if isinstance(node, ast.Name) and closure.kind(node.id) == "enum"}
-    bad = [node for part in parts for node in impure_parts(part, closure) if not (isinstance(node, ast.Name) and node.id in enums)]
+    enums = {
+        node.id
+        for part in parts
+        for node in ast.walk(part)
+        if isinstance(node, ast.Name) and closure.kind(node.id) == "enum"
+    }
+    bad = [
+        node
+        for part in parts
+        for node in impure_parts(part, closure)
+        if not (isinstance(node, ast.Name) and node.id in enums)
+    ]
     found.extend(item.place.refuse("B402", node, item.name) for node in bad)

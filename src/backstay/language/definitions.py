@@ -48,7 +48,10 @@ def write_document(closure: Closure) -> Json:
         "language": LANGUAGE,
         "workflow": closure.root,
         "deadline": closure.deadline,
-        "items": [{"name": item.name, "kind": item.kind, "tree": tree_digest(item.tree)} for item in closure.items.values()],
+        "items": [
+            {"name": item.name, "kind": item.kind, "tree": tree_digest(item.tree)}
+            for item in closure.items.values()
+        ],
         "library": closure.library,
         "aliases": closure.aliases,
         "interfaces": {name: _interface_json(interface) for name, interface in closure.interfaces.items()},
@@ -61,7 +64,12 @@ def _interface_json(interface: Interface) -> Json:
 
 
 def _source_json(source: Source) -> Json:
-    return {"text": source.text, "file": PurePath(source.file).name, "line": source.line, "indent": source.indent}
+    return {
+        "text": source.text,
+        "file": PurePath(source.file).name,
+        "line": source.line,
+        "indent": source.indent,
+    }
 
 
 def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
@@ -69,14 +77,22 @@ def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
     document = _load(text)
     actual = version_of(document)
     if version is not None and actual != version:
-        raise DefinitionMissing(f"the stored definition has version {actual[:12]}, not {version[:12]} as asked")
+        raise DefinitionMissing(
+            f"the stored definition has version {actual[:12]}, not {version[:12]} as asked"
+        )
     if document["language"] != LANGUAGE:
-        raise DefinitionMissing(f"the definition is written in language {document['language']}; this worker knows {LANGUAGE}")
+        raise DefinitionMissing(
+            f"the definition is written in language {document['language']}; this worker knows {LANGUAGE}"
+        )
     closure = Closure(root=document["workflow"], deadline=document["deadline"])
-    closure.items.update({entry["name"]: _read_item(entry, document["sources"]) for entry in document["items"]})
+    closure.items.update(
+        {entry["name"]: _read_item(entry, document["sources"]) for entry in document["items"]}
+    )
     closure.library.update(document["library"])
     closure.aliases.update(document["aliases"])
-    closure.interfaces.update({name: _read_interface(entry) for name, entry in document["interfaces"].items()})
+    closure.interfaces.update(
+        {name: _read_interface(entry) for name, entry in document["interfaces"].items()}
+    )
     return closure, actual
 
 
@@ -95,9 +111,13 @@ def _read_item(entry: Json, sources: Json) -> Item:
     stored = sources.get(entry["name"])
     if stored is None:
         raise DefinitionMissing(f"the stored definition lacks the source of {entry['name']!r}")
-    item = Item(entry["name"], entry["kind"], Source(stored["text"], stored["file"], stored["line"], stored["indent"]))
+    item = Item(
+        entry["name"], entry["kind"], Source(stored["text"], stored["file"], stored["line"], stored["indent"])
+    )
     if tree_digest(item.tree) != entry["tree"]:
-        raise DefinitionMissing(f"the stored source of {entry['name']!r} is not the one its version was made from")
+        raise DefinitionMissing(
+            f"the stored source of {entry['name']!r} is not the one its version was made from"
+        )
     return item
 
 

@@ -70,7 +70,9 @@ class Place:
         row, col, end_row, end_col = _position(node)
         line = self.lines[row - 1] if row <= len(self.lines) else ""
         start = len(line.encode()[:col].decode("utf-8", "ignore"))
-        stop = len(line.encode()[:end_col].decode("utf-8", "ignore")) if end_row == row else len(line.rstrip())
+        stop = (
+            len(line.encode()[:end_col].decode("utf-8", "ignore")) if end_row == row else len(line.rstrip())
+        )
         return Diagnostic(
             code=code,
             file=self.file,
@@ -102,4 +104,9 @@ def _words(code: str, name: str) -> dict[str, str]:
 def _position(node: ast.AST) -> tuple[int, int, int, int]:
     row = getattr(node, "lineno", 1)
     col = getattr(node, "col_offset", 0)
-    return row, col, getattr(node, "end_lineno", row) or row, getattr(node, "end_col_offset", col + 1) or col + 1
+    return (
+        row,
+        col,
+        getattr(node, "end_lineno", row) or row,
+        getattr(node, "end_col_offset", col + 1) or col + 1,
+    )

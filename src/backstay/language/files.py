@@ -36,8 +36,12 @@ def check_file(path: str | Path) -> Checked:
     with gathering() as found:
         module = _import(path, found)
         values = list(vars(module).values()) if module is not None else []
-        workflows = tuple(value for value in values if isinstance(value, Workflow) and value.fn.__module__ == _name(path))
-        rules = tuple(value for value in values if isinstance(value, Rule) and value.fn.__module__ == _name(path))
+        workflows = tuple(
+            value for value in values if isinstance(value, Workflow) and value.fn.__module__ == _name(path)
+        )
+        rules = tuple(
+            value for value in values if isinstance(value, Rule) and value.fn.__module__ == _name(path)
+        )
         for rule in rules:
             found.extend(rule.refusals())
         accepted = tuple(flow for flow in workflows if _defined(flow, found))

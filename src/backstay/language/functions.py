@@ -103,7 +103,11 @@ class FunctionChecker:
     def _default(self, node: ast.expr) -> None:
         kind = self.closure.kind(node.id) if isinstance(node, ast.Name) else ""
         literal = isinstance(node, ast.UnaryOp | ast.Constant) or kind in VALUE_KINDS
-        member = isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and self.closure.kind(node.value.id) in ("enum", "later")
+        member = (
+            isinstance(node, ast.Attribute)
+            and isinstance(node.value, ast.Name)
+            and self.closure.kind(node.value.id) in ("enum", "later")
+        )
         empty = isinstance(node, ast.Tuple) and not node.elts
         if not (literal or member or empty):
             self.refuse("B122", node)
@@ -125,7 +129,11 @@ class FunctionChecker:
             self.refuse(code, node, name.format(node=node))
         elif isinstance(node, ast.stmt) and type(node) not in ALLOWED_STATEMENTS:
             self.refuse("B120", node, f"the statement `{type(node).__name__}`")
-        elif isinstance(node, ast.expr) and type(node) not in ALLOWED_EXPRESSIONS and id(node) not in self.permitted:
+        elif (
+            isinstance(node, ast.expr)
+            and type(node) not in ALLOWED_EXPRESSIONS
+            and id(node) not in self.permitted
+        ):
             self.refuse("B120", node, f"the expression `{type(node).__name__}`")
         else:
             self.children(node)
@@ -197,7 +205,11 @@ class FunctionChecker:
 
     def expression(self, node: ast.Expr) -> None:
         call = node.value
-        if isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and self.kind(call.func.id) in COMMAND_KINDS - {"later"}:
+        if (
+            isinstance(call, ast.Call)
+            and isinstance(call.func, ast.Name)
+            and self.kind(call.func.id) in COMMAND_KINDS - {"later"}
+        ):
             self.refuse("B130", call, call.func.id)
         else:
             self.visit(call)
@@ -283,10 +295,18 @@ class FunctionChecker:
         base = node.value
         if node.attr.startswith("_"):
             self.refuse("B301", node, node.attr)
-        elif isinstance(base, ast.Name) and self.kind(base.id) in ("enum", "refused", "", *CLASS_LIKE) and self.kind(base.id) != "later":
+        elif (
+            isinstance(base, ast.Name)
+            and self.kind(base.id) in ("enum", "refused", "", *CLASS_LIKE)
+            and self.kind(base.id) != "later"
+        ):
             self._class_attribute(node, base)
             return
-        elif not isinstance(node.ctx, ast.Load) and isinstance(base, ast.Name) and self.kind(base.id) == "constant":
+        elif (
+            not isinstance(node.ctx, ast.Load)
+            and isinstance(base, ast.Name)
+            and self.kind(base.id) == "constant"
+        ):
             self.refuse("B126", node, f"`{ast.unparse(node)}`")
         else:
             self.field(node, node.attr)
@@ -356,7 +376,9 @@ class FunctionChecker:
             self.visit(condition)
 
     def compare(self, node: ast.Compare) -> None:
-        for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
+        for left, operator, right in zip(
+            [node.left, *node.comparators], node.ops, node.comparators, strict=False
+        ):
             if isinstance(operator, ast.Is | ast.IsNot) and not (_is_singleton(left) or _is_singleton(right)):
                 self.refuse("B119", node)
             if isinstance(operator, ast.In | ast.NotIn):
@@ -373,7 +395,9 @@ class FunctionChecker:
             self.permit(node)
 
     def binary(self, node: ast.BinOp) -> None:
-        text = isinstance(node.left, ast.JoinedStr) or (isinstance(node.left, ast.Constant) and isinstance(node.left.value, str))
+        text = isinstance(node.left, ast.JoinedStr) or (
+            isinstance(node.left, ast.Constant) and isinstance(node.left.value, str)
+        )
         if isinstance(node.op, ast.Mod) and text:
             self.refuse("B128", node)
         self.operator(node, node.op)
@@ -401,7 +425,11 @@ class FunctionChecker:
         self.visit(node.value)
 
     def subscript(self, node: ast.Subscript) -> None:
-        if isinstance(node.value, ast.Name) and self.kind(node.value.id) == "enum" and isinstance(node.ctx, ast.Load):
+        if (
+            isinstance(node.value, ast.Name)
+            and self.kind(node.value.id) == "enum"
+            and isinstance(node.ctx, ast.Load)
+        ):
             self.permit(node.value)
         self.children(node)
 
@@ -471,4 +499,3 @@ _HANDLERS: Final[Mapping[type[ast.AST], Callable[[FunctionChecker, Any], None]]]
     ast.comprehension: FunctionChecker.clause,
 }
 """Node -> how it is checked; what is neither here nor refused is walked through if it is allowed."""
-

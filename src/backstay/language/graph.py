@@ -14,7 +14,24 @@ from backstay.language.closure import Closure, Item
 from backstay.language.steps import Step, number_steps, step_of
 from backstay.language.trees import one_line
 
-NodeKind = Literal["start", "end", "failed", "read", "write", "irreversible", "child", "agent", "person", "wait", "decision", "loop", "rule", "error", "draw", "group"]
+NodeKind = Literal[
+    "start",
+    "end",
+    "failed",
+    "read",
+    "write",
+    "irreversible",
+    "child",
+    "agent",
+    "person",
+    "wait",
+    "decision",
+    "loop",
+    "rule",
+    "error",
+    "draw",
+    "group",
+]
 """read, write, irreversible: an action, by effect. person: approval or task. wait: sleep or event. draw: clock, chance,
 setting, note. group: gather or race. error: where a caught error goes on."""
 
@@ -120,7 +137,11 @@ class _Builder:
             case ast.If():
                 return self.branch(node, exits)
             case ast.For():
-                return self.loop(node, self.asked(node.iter, exits), f"each {self.text(node.target, 20)} in {self.text(node.iter, 40)}")
+                return self.loop(
+                    node,
+                    self.asked(node.iter, exits),
+                    f"each {self.text(node.target, 20)} in {self.text(node.iter, 40)}",
+                )
             case ast.While():
                 endless = isinstance(node.test, ast.Constant)
                 return self.loop(node, exits, "repeat" if endless else f"while {self.text(node.test)}")
@@ -130,7 +151,9 @@ class _Builder:
                 return self.attempt(node, exits)
             case ast.Return():
                 exits = self.asked(node.value, exits)
-                self.link(exits, self.add("end", "end", self.text(node.value, 48) if node.value else "done", node))
+                self.link(
+                    exits, self.add("end", "end", self.text(node.value, 48) if node.value else "done", node)
+                )
                 return []
             case ast.Raise():
                 return self.fail(node, exits)
@@ -168,7 +191,9 @@ class _Builder:
         self.loops.append((head, breaks))
         self.link(self.block(node.body, [(head, "next")]), head)
         self.loops.pop()
-        endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
+        endless = (
+            isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
+        )
         after: Exits = [] if endless else self.block(node.orelse, [(head, "done")])
         return [*after, *breaks]
 
@@ -183,7 +208,9 @@ class _Builder:
             guard = f" if {self.text(case.guard, 30)}" if case.guard else ""
             out.extend(self.block(case.body, [(decision, self.text(case.pattern, 30) + guard)]))
         last = node.cases[-1]
-        complete = last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
+        complete = (
+            last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
+        )
         return out if complete else [*out, (decision, "otherwise")]
 
     def attempt(self, node: ast.Try, exits: Exits) -> Exits:
@@ -198,7 +225,9 @@ class _Builder:
     def handle(self, handler: ast.ExceptHandler, failing: list[str]) -> Exits:
         if not failing:
             return []
-        caught = self.add("except", "error", self.text(handler.type, 40) if handler.type else "any error", handler)
+        caught = self.add(
+            "except", "error", self.text(handler.type, 40) if handler.type else "any error", handler
+        )
         self.graph.edges.extend(Edge(source, caught, "", error=True) for source in dict.fromkeys(failing))
         return self.block(handler.body, [(caught, "")])
 
@@ -237,9 +266,19 @@ class _Builder:
         name = self.closure.outside(value.func.id)
         first = value.args[0] if value.args else None
         if name in ("gather", "race"):
-            called = [inner.func.id for inner in ast.walk(value) if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name)]
-            several = [_spoken(one) for one in dict.fromkeys(called) if self.closure.kind(one) in ("action", "workflow", "agent", "command") and one != name]
-            return ("all of: " if name == "gather" else "first of: ") + (", ".join(several) or self.text(value, 40))
+            called = [
+                inner.func.id
+                for inner in ast.walk(value)
+                if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name)
+            ]
+            several = [
+                _spoken(one)
+                for one in dict.fromkeys(called)
+                if self.closure.kind(one) in ("action", "workflow", "agent", "command") and one != name
+            ]
+            return ("all of: " if name == "gather" else "first of: ") + (
+                ", ".join(several) or self.text(value, 40)
+            )
         if self.closure.kind(value.func.id) == "command":
             return f"{_spoken(name)} {self.detail(first)}".strip()
         return _spoken(name)
@@ -247,7 +286,9 @@ class _Builder:
     def detail(self, node: ast.expr | None) -> str:
         """The first argument of a command, text without its quotes."""
         text = self.text(node, 40) if node is not None else ""
-        quoted = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
+        quoted = isinstance(node, ast.JoinedStr) or (
+            isinstance(node, ast.Constant) and isinstance(node.value, str)
+        )
         return text.lstrip("fr").strip("\"'") if quoted else text
 
     def shows(self, body: Iterable[ast.stmt]) -> bool:
@@ -292,7 +333,11 @@ def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
             edges.add(through)
             nodes.update(through)
     last = visited[-1]
-    ends = [target for source, target in targets if source == last and graph.nodes[target].kind in ("end", "failed")]
+    ends = [
+        target
+        for source, target in targets
+        if source == last and graph.nodes[target].kind in ("end", "failed")
+    ]
     if finished and len(ends) == 1:
         nodes.add(ends[0])
         edges.add((last, ends[0]))

@@ -100,7 +100,13 @@ def shift(left: Any, right: Any) -> Any:
     return checked(left << right)
 
 
-OPERATORS: Final[Mapping[str, str]] = {"Add": "add", "Mult": "multiply", "Mod": "modulo", "Pow": "power", "LShift": "shift"}
+OPERATORS: Final[Mapping[str, str]] = {
+    "Add": "add",
+    "Mult": "multiply",
+    "Mod": "modulo",
+    "Pow": "power",
+    "LShift": "shift",
+}
 IN_PLACE: Final[Mapping[str, str]] = {**OPERATORS, "Add": "iadd", "Mult": "imultiply"}
 
 
@@ -263,7 +269,9 @@ def padded(name: str) -> Callable[..., str]:
 
 def in_zone(moment: Any, *zone: Any) -> Any:
     if moment.tzinfo is None or len(zone) != 1 or zone[0] is None:
-        raise ValueError("astimezone() needs a moment with a time zone, and the zone to go to: moment.astimezone(UTC)")
+        raise ValueError(
+            "astimezone() needs a moment with a time zone, and the zone to go to: moment.astimezone(UTC)"
+        )
     return moment.astimezone(zone[0])
 
 
@@ -290,11 +298,27 @@ GUARDED: Final[Mapping[str, Callable[..., Any]]] = {
 }
 """Method -> what runs instead when the value is not an instance of a stored class."""
 
-_FOREIGN: Final = (str, int, float, bool, list, dict, tuple, Decimal, datetime, time, BaseException, Command, range)
+_FOREIGN: Final = (
+    str,
+    int,
+    float,
+    bool,
+    list,
+    dict,
+    tuple,
+    Decimal,
+    datetime,
+    time,
+    BaseException,
+    Command,
+    range,
+)
 _MOMENT_FIELDS: Final = frozenset(
     {"year", "month", "day", "hour", "minute", "second", "microsecond", "days", "seconds", "microseconds"}
 )
-FOREIGN_NAMES: Final = frozenset(name for kind in (*_FOREIGN, BaseModel, type) for name in dir(kind)) - _MOMENT_FIELDS
+FOREIGN_NAMES: Final = (
+    frozenset(name for kind in (*_FOREIGN, BaseModel, type) for name in dir(kind)) - _MOMENT_FIELDS
+)
 """Attribute names that built-in values have too: reading them on such a value would give a bound method."""
 
 STORED_FILE: Final = "<backstay "
@@ -303,7 +327,11 @@ STORED_FILE: Final = "<backstay "
 
 def is_stored(value: Any) -> bool:
     """Whether a value is an instance of a class whose fields are data: a model, or a dataclass that is no command."""
-    return isinstance(value, BaseModel) or hasattr(type(value), "__dataclass_fields__") and not isinstance(value, Command)
+    return (
+        isinstance(value, BaseModel)
+        or hasattr(type(value), "__dataclass_fields__")
+        and not isinstance(value, Command)
+    )
 
 
 def field_names(kind: Any) -> Any:
@@ -358,7 +386,9 @@ def raised(error: Any) -> Any:
 def at(site: str, command: Any) -> Command[Any]:
     """Give an awaited command its step."""
     if not isinstance(command, Command):
-        raise TypeError(f"step {site!r} awaits a value of type {type(command).__name__}, which is not a command")
+        raise TypeError(
+            f"step {site!r} awaits a value of type {type(command).__name__}, which is not a command"
+        )
     command.site = site
     return command
 

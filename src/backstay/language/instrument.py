@@ -41,7 +41,9 @@ def call(name: str, *args: ast.expr, keywords: list[ast.keyword] | None = None) 
 class Instrument(ast.NodeTransformer):
     """Rewrites one item. `points` collects what the conditions report under."""
 
-    def __init__(self, item: Item, closure: Closure, steps: Mapping[str, Step], sealed: Sealed, points: list[Point]) -> None:
+    def __init__(
+        self, item: Item, closure: Closure, steps: Mapping[str, Step], sealed: Sealed, points: list[Point]
+    ) -> None:
         self.item, self.closure, self.steps, self.sealed, self.points = item, closure, steps, sealed, points
         self.local: set[str] = set()
         self.temporaries = 0
@@ -61,7 +63,15 @@ class Instrument(ast.NodeTransformer):
         self.temporaries += 1
         return f"__t{self.temporaries}__"
 
-    def point(self, step: str, kind: str, text: str, labels: tuple[str, ...], name: str = "", hidden: frozenset[str] = frozenset()) -> ast.Name:
+    def point(
+        self,
+        step: str,
+        kind: str,
+        text: str,
+        labels: tuple[str, ...],
+        name: str = "",
+        hidden: frozenset[str] = frozenset(),
+    ) -> ast.Name:
         """A new place that reports; gives the name it has in the compiled program."""
         self.points.append(Point(step, kind, text, labels, name, hidden))
         return load(f"__p{len(self.points) - 1}__")
@@ -108,7 +118,11 @@ class Instrument(ast.NodeTransformer):
                 self.function(statement, pure=True)
             elif self.item.kind == "enum" and isinstance(statement, ast.Assign):
                 statement.value = call("freeze", statement.value)
-            elif self.item.kind == "dataclass" and isinstance(statement, ast.AnnAssign) and statement.value is not None:
+            elif (
+                self.item.kind == "dataclass"
+                and isinstance(statement, ast.AnnAssign)
+                and statement.value is not None
+            ):
                 statement.value = call("freeze", statement.value)
 
     def constant(self, tree: ast.Assign | ast.AnnAssign) -> ast.stmt:
@@ -136,7 +150,9 @@ class Instrument(ast.NodeTransformer):
         return self.conditions.report(node, step_of(node))
 
     def visit_Assert(self, node: ast.Assert) -> Any:
-        error = ast.Call(func=load(helper("AssertionError")), args=[self.expr(node.msg)] if node.msg else [], keywords=[])
+        error = ast.Call(
+            func=load(helper("AssertionError")), args=[self.expr(node.msg)] if node.msg else [], keywords=[]
+        )
         test = ast.UnaryOp(op=ast.Not(), operand=self.conditions.report(node.test, step_of(node)))
         return ast.If(test=test, body=[ast.Raise(exc=call("raised", error), cause=None)], orelse=[])
 
@@ -160,15 +176,21 @@ class Instrument(ast.NodeTransformer):
             if case.guard is not None:
                 case.guard = self.conditions.report(case.guard, condition_of(case.guard))
             body = self.block(case.body)
-            report = self._case(step_of(node), f"case {self.text(case.pattern)}", label, subject, hidden, True)
+            report = self._case(
+                step_of(node), f"case {self.text(case.pattern)}", label, subject, hidden, True
+            )
             case.body = [*report, *body]
         if not _takes_all(node.cases[-1]):
             report = self._case(step_of(node), "no case", label, subject, hidden, False)
-            rest = ast.match_case(pattern=ast.MatchAs(pattern=None, name=None), guard=None, body=report or [ast.Pass()])
+            rest = ast.match_case(
+                pattern=ast.MatchAs(pattern=None, name=None), guard=None, body=report or [ast.Pass()]
+            )
             node.cases.append(rest)
         return node
 
-    def _case(self, step: str, text: str, label: str, subject: str, hidden: frozenset[str], hit: bool) -> list[ast.stmt]:
+    def _case(
+        self, step: str, text: str, label: str, subject: str, hidden: frozenset[str], hit: bool
+    ) -> list[ast.stmt]:
         if not step:
             return []
         point = self.point(step, "match", text, (label,), hidden=hidden)
@@ -181,7 +203,9 @@ class Instrument(ast.NodeTransformer):
             walrus, self.walrus = self.walrus, False
             clause.iter = call("each", self.expr(clause.iter))
             self.walrus = walrus
-            clause.ifs = [self.conditions.report(condition, condition_of(condition)) for condition in clause.ifs]
+            clause.ifs = [
+                self.conditions.report(condition, condition_of(condition)) for condition in clause.ifs
+            ]
         for name in ("key", "value", "elt"):
             if hasattr(node, name):
                 setattr(node, name, self.expr(getattr(node, name)))
@@ -283,14 +307,20 @@ class Instrument(ast.NodeTransformer):
             return self._named(decision, node.func, args, keywords)
         return ast.Call(func=expr(node.func), args=args, keywords=keywords)
 
-    def _method(self, func: ast.Attribute, base: ast.expr, args: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+    def _method(
+        self, func: ast.Attribute, base: ast.expr, args: list[ast.expr], keywords: list[ast.keyword]
+    ) -> ast.expr:
         name = func.attr
         on_class = isinstance(base, ast.Name) and self.kind(base.id) in (*CLASS_KINDS, "type", "shape")
         if not on_class and (name in GUARDED or (name in self.closure.methods and name in FOREIGN_NAMES)):
             return call("method", base, ast.Constant(name), *args, keywords=keywords)
-        return ast.Call(func=ast.Attribute(value=base, attr=name, ctx=ast.Load()), args=args, keywords=keywords)
+        return ast.Call(
+            func=ast.Attribute(value=base, attr=name, ctx=ast.Load()), args=args, keywords=keywords
+        )
 
-    def _named(self, decision: ast.expr | None, func: ast.Name, args: list[ast.expr], keywords: list[ast.keyword]) -> ast.expr:
+    def _named(
+        self, decision: ast.expr | None, func: ast.Name, args: list[ast.expr], keywords: list[ast.keyword]
+    ) -> ast.expr:
         kind = self.kind(func.id)
         outside = self.closure.outside(func.id)
         if kind in ("builtin", "type") and outside in RUNTIME:
@@ -303,14 +333,20 @@ class Instrument(ast.NodeTransformer):
         """What a call of a rule or table reports: its arguments under the names of the parameters."""
         name = cast("ast.Name", node.func).id
         item = self.closure.items[self.closure.aliases.get(name, name)]
-        names = [argument.arg for argument in parameters(item.tree)] if isinstance(item.tree, _Function) else _inputs(item.tree)
+        names = (
+            [argument.arg for argument in parameters(item.tree)]
+            if isinstance(item.tree, _Function)
+            else _inputs(item.tree)
+        )
         positional = names[: len(node.args)]
         labels = (*positional, *(keyword.arg or "**" for keyword in node.keywords))
         given = zip(labels, (*node.args, *(keyword.value for keyword in node.keywords)), strict=False)
         hidden = {label for label, value in given if self.sealed.hides(self.item.name, value)}
         if any(isinstance(argument, ast.Starred) for argument in node.args):
             labels, hidden = tuple(names), set(names) if hidden else set[str]()
-        return self.point(step_of(node), item.kind, "", labels, item.name, frozenset({*hidden, ""} if hidden else ()))
+        return self.point(
+            step_of(node), item.kind, "", labels, item.name, frozenset({*hidden, ""} if hidden else ())
+        )
 
     # --- errors --------------------------------------------------------------------------------------
 
@@ -333,8 +369,12 @@ class Instrument(ast.NodeTransformer):
                 for inner in ast.walk(handler.type or handler)
             )
         if broad:
-            kinds = ast.Tuple(elts=[load(helper("MemoryError")), load(helper("RecursionError"))], ctx=ast.Load())
-            node.handlers.insert(0, ast.ExceptHandler(type=kinds, name=None, body=[ast.Raise(exc=None, cause=None)]))
+            kinds = ast.Tuple(
+                elts=[load(helper("MemoryError")), load(helper("RecursionError"))], ctx=ast.Load()
+            )
+            node.handlers.insert(
+                0, ast.ExceptHandler(type=kinds, name=None, body=[ast.Raise(exc=None, cause=None)])
+            )
         return node
 
 
@@ -349,5 +389,3 @@ def _inputs(tree: ast.stmt) -> list[str]:
         if keyword.arg == "inputs" and isinstance(keyword.value, ast.Dict):
             return [str(key.value) for key in keyword.value.keys if isinstance(key, ast.Constant)]
     return []
-
-

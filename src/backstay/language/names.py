@@ -90,7 +90,11 @@ def _free_in_children(node: ast.AST, bound: frozenset[str]) -> Iterator[str]:
 
 
 def _free_in_function(node: ast.FunctionDef | ast.AsyncFunctionDef, bound: frozenset[str]) -> Iterator[str]:
-    for outer in (*node.decorator_list, *node.args.defaults, *(item for item in node.args.kw_defaults if item)):
+    for outer in (
+        *node.decorator_list,
+        *node.args.defaults,
+        *(item for item in node.args.kw_defaults if item),
+    ):
         yield from _free(outer, bound)
     for annotation in (*(argument.annotation for argument in parameters(node)), node.returns):
         if annotation is not None:
@@ -103,7 +107,9 @@ def _free_in_function(node: ast.FunctionDef | ast.AsyncFunctionDef, bound: froze
 def _free_in_class(node: ast.ClassDef, bound: frozenset[str]) -> Iterator[str]:
     for outer in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
         yield from _free(outer, bound)
-    members = {name for statement in node.body for name in _bound(statement) if not isinstance(statement, Definition)}
+    members = {
+        name for statement in node.body for name in _bound(statement) if not isinstance(statement, Definition)
+    }
     for statement in node.body:
         inside = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from _free(statement, bound | {node.name} if inside else bound | members | {node.name})
@@ -129,10 +135,23 @@ def annotation_names(node: ast.expr) -> list[str]:
             kept = inner.elts[1:] if head == "Sensitive" and isinstance(inner, ast.Tuple) else []
             return [head, *(name for item in kept for name in annotation_names(item)), *_enum_heads(inner)]
         case ast.Subscript(value=ast.Name(id="Annotated"), slice=ast.Tuple(elts=[kind, *metadata])):
-            return ["Annotated", *annotation_names(kind), *(name for item in metadata for name in free_names(item))]
+            return [
+                "Annotated",
+                *annotation_names(kind),
+                *(name for item in metadata for name in free_names(item)),
+            ]
         case _:
-            return [name for child in ast.iter_child_nodes(node) if isinstance(child, ast.expr) for name in annotation_names(child)]
+            return [
+                name
+                for child in ast.iter_child_nodes(node)
+                if isinstance(child, ast.expr)
+                for name in annotation_names(child)
+            ]
 
 
 def _enum_heads(node: ast.expr) -> list[str]:
-    return [inner.value.id for inner in ast.walk(node) if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name)]
+    return [
+        inner.value.id
+        for inner in ast.walk(node)
+        if isinstance(inner, ast.Attribute) and isinstance(inner.value, ast.Name)
+    ]

@@ -219,4 +219,3 @@ def _forget(module: str, files: tuple[str, ...]) -> None:
     sys.modules.pop(module, None)
     for file in files:
         linecache.cache.pop(file, None)
-

@@ -20,10 +20,14 @@ class Sealed:
 
     def __init__(self, closure: Closure) -> None:
         self.closure = closure
-        self.aliases = {name for name, item in closure.items.items() if item.kind == "type" and self._marked(item.tree)}
+        self.aliases = {
+            name for name, item in closure.items.items() if item.kind == "type" and self._marked(item.tree)
+        }
         self.fields = frozenset(self._fields())
         """Fields of models whose type carries a tag."""
-        self.variables: dict[str, set[str]] = {name: self._tagged_parameters(tree) for name, tree in self._functions()}
+        self.variables: dict[str, set[str]] = {
+            name: self._tagged_parameters(tree) for name, tree in self._functions()
+        }
         """Function -> its sealed variables."""
         while self._spread():
             pass
@@ -46,8 +50,16 @@ class Sealed:
         if node is None:
             return False
         names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-        texts = {name for inner in ast.walk(node) if isinstance(inner, ast.expr) for name in annotation_names(inner)}
-        return any(self.closure.outside(name) in _MARKS or name in getattr(self, "aliases", ()) for name in names | texts)
+        texts = {
+            name
+            for inner in ast.walk(node)
+            if isinstance(inner, ast.expr)
+            for name in annotation_names(inner)
+        }
+        return any(
+            self.closure.outside(name) in _MARKS or name in getattr(self, "aliases", ())
+            for name in names | texts
+        )
 
     def _fields(self) -> Iterator[str]:
         for tree in self.closure.classes.values():
@@ -75,7 +87,11 @@ class Sealed:
         match node:
             case ast.Assign(targets=targets, value=value) if self.hides(function, value):
                 self._seal(function, *targets)
-            case ast.AugAssign(target=target, value=ast.expr() as value) | ast.AnnAssign(target=target, value=ast.expr() as value) | ast.NamedExpr(target=target, value=value):
+            case (
+                ast.AugAssign(target=target, value=ast.expr() as value)
+                | ast.AnnAssign(target=target, value=ast.expr() as value)
+                | ast.NamedExpr(target=target, value=value)
+            ):
                 if self.hides(function, value):
                     self._seal(function, target)
             case ast.For(target=target, iter=source) | ast.comprehension(target=target, iter=source):
@@ -86,18 +102,24 @@ class Sealed:
                     self._flow_pattern(function, case.pattern, self.hides(function, subject))
             case ast.Call(func=ast.Name(id=name)) if self.closure.aliases.get(name, name) in self.variables:
                 self._flow_call(function, self.closure.aliases.get(name, name), node)
-            case ast.Call(func=ast.Attribute(value=ast.Name() as target), args=args) if any(self.hides(function, arg) for arg in args):
+            case ast.Call(func=ast.Attribute(value=ast.Name() as target), args=args) if any(
+                self.hides(function, arg) for arg in args
+            ):
                 self._seal(function, target)
             case _:
                 pass
 
     def _seal(self, function: str, *targets: ast.AST) -> None:
         for target in targets:
-            self.variables[function].update(inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name))
+            self.variables[function].update(
+                inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name)
+            )
 
     def _flow_pattern(self, function: str, pattern: ast.AST, sealed: bool) -> None:
         """Captures of sealed subjects, or below a sealed field, are sealed."""
-        inside = sealed or (isinstance(pattern, ast.MatchClass) and bool(self.fields.intersection(pattern.kwd_attrs)))
+        inside = sealed or (
+            isinstance(pattern, ast.MatchClass) and bool(self.fields.intersection(pattern.kwd_attrs))
+        )
         for child in ast.iter_child_nodes(pattern):
             self._flow_pattern(function, child, inside)
         name = getattr(pattern, "name", None) or getattr(pattern, "rest", None)
@@ -111,7 +133,9 @@ class Sealed:
         names = [argument.arg for argument in parameters(tree)]
         for position, argument in enumerate(node.args):
             if self.hides(function, argument):
-                self.variables[called].update(names if isinstance(argument, ast.Starred) else names[position : position + 1])
+                self.variables[called].update(
+                    names if isinstance(argument, ast.Starred) else names[position : position + 1]
+                )
         for keyword in node.keywords:
             if self.hides(function, keyword.value):
                 self.variables[called].update([keyword.arg] if keyword.arg else names)

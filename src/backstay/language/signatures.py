@@ -31,7 +31,13 @@ class Signature:
         resolved = get_type_hints(fn, {**fn.__globals__, **(near or {})}, include_extras=True)
         parameters = inspect.signature(fn).parameters
         defaults = {name: item.default for name, item in parameters.items() if item.default is not item.empty}
-        return cls(fn.__name__, fn, {name: resolved.get(name, Any) for name in parameters}, defaults, resolved.get("return", Any))
+        return cls(
+            fn.__name__,
+            fn,
+            {name: resolved.get(name, Any) for name in parameters},
+            defaults,
+            resolved.get("return", Any),
+        )
 
     @cached_property
     def model(self) -> type[BaseModel]:
@@ -55,7 +61,9 @@ class Signature:
     def result_schema(self) -> dict[str, Json]:
         return schema_of(self.result)
 
-    def write(self, what: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Json]:
+    def write(
+        self, what: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: Mapping[str, Any]
+    ) -> dict[str, Json]:
         """Validate arguments and write them as JSON by name."""
         try:
             bound = bind(self.name, parameters, args, named)

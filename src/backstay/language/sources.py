@@ -113,7 +113,9 @@ def assignments(tree: ast.AST, name: str) -> list[ast.stmt]:
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, Definition):
             continue
-        if isinstance(child, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.Delete) and name in _names(child):
+        if isinstance(
+            child, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.Delete
+        ) and name in _names(child):
             found.append(child)
         elif isinstance(child, ast.stmt | ast.ExceptHandler):
             found.extend(assignments(child, name))
@@ -122,7 +124,12 @@ def assignments(tree: ast.AST, name: str) -> list[ast.stmt]:
 
 def _names(node: ast.stmt) -> set[str]:
     heads = node.targets if isinstance(node, ast.Assign | ast.Delete) else [node.target]  # pyright: ignore[reportAttributeAccessIssue] - the others have one target
-    return {inner.id for head in heads for inner in ast.walk(head) if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)}
+    return {
+        inner.id
+        for head in heads
+        for inner in ast.walk(head)
+        if isinstance(inner, ast.Name) and not isinstance(inner.ctx, ast.Load)
+    }
 
 
 def home_of(module: ModuleType | None, name: str) -> tuple[str, str] | None:

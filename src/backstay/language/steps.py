@@ -34,8 +34,22 @@ class Step:
     """The workflow or rule it belongs to."""
 
 
-_BRANCHES = {ast.If: "if", ast.While: "while", ast.For: "for", ast.Match: "match", ast.IfExp: "choice", ast.Assert: "assert"}
-_LABELLED = {"if": "test", "while": "test", "choice": "test", "assert": "test", "for": "iter", "match": "subject"}
+_BRANCHES = {
+    ast.If: "if",
+    ast.While: "while",
+    ast.For: "for",
+    ast.Match: "match",
+    ast.IfExp: "choice",
+    ast.Assert: "assert",
+}
+_LABELLED = {
+    "if": "test",
+    "while": "test",
+    "choice": "test",
+    "assert": "test",
+    "for": "iter",
+    "match": "subject",
+}
 _CALL_KINDS = {"action": "call", "workflow": "start", "agent": "ask"}
 
 

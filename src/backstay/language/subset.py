@@ -110,7 +110,13 @@ MODEL_METHODS: Final = frozenset({"model_copy", "model_dump"})
 MODEL_CLASS_METHODS: Final = frozenset({"model_validate"})
 
 METHODS: Final = (
-    STR_METHODS | LIST_METHODS | DICT_METHODS | DECIMAL_METHODS | NUMBER_METHODS | DATE_METHODS | MODEL_METHODS
+    STR_METHODS
+    | LIST_METHODS
+    | DICT_METHODS
+    | DECIMAL_METHODS
+    | NUMBER_METHODS
+    | DATE_METHODS
+    | MODEL_METHODS
 )
 """Pure methods of values; the same name on different types is looked up on the value at run time."""
 
@@ -135,7 +141,21 @@ DATA_ATTRIBUTES: Final = frozenset(
 
 VIEWS: Final = frozenset({"keys", "values", "items"})
 VIEW_CONSUMERS: Final = frozenset(
-    {"all", "any", "dict", "enumerate", "len", "list", "max", "min", "reversed", "sorted", "sum", "tuple", "zip"}
+    {
+        "all",
+        "any",
+        "dict",
+        "enumerate",
+        "len",
+        "list",
+        "max",
+        "min",
+        "reversed",
+        "sorted",
+        "sum",
+        "tuple",
+        "zip",
+    }
 )
 """Functions that take a dictionary view as an argument without letting it out."""
 
@@ -156,7 +176,10 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
 }
 """Keywords that built-in functions and list.sort take; others take none, types and commands take what Python allows."""
 
-CLASS_ARGUMENTS: Final[Mapping[str, frozenset[str]]] = {"task": frozenset({"form"}), "wait_for": frozenset({"type"})}
+CLASS_ARGUMENTS: Final[Mapping[str, frozenset[str]]] = {
+    "task": frozenset({"form"}),
+    "wait_for": frozenset({"type"}),
+}
 """Command -> keywords that take a class."""
 
 CLASS_DECORATORS: Final = frozenset({"dataclass"})

@@ -70,7 +70,9 @@ class DecisionTable:
     an input that a row does not mention may be anything. hit: "first", "unique" or "collect".
     """
 
-    def __init__(self, name: str, *, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], hit: Hit = "first") -> None:
+    def __init__(
+        self, name: str, *, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]], hit: Hit = "first"
+    ) -> None:
         self.name = name
         self.hit: Hit = hit
         try:
@@ -78,7 +80,9 @@ class DecisionTable:
         except TableError as error:
             frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the diagnostic points at the table
             file, line = frame.f_code.co_filename, frame.f_lineno
-            refuse([refuse_at(error.code, file, line, linecache.getline(file, line), name, reason=str(error))])
+            refuse(
+                [refuse_at(error.code, file, line, linecache.getline(file, line), name, reason=str(error))]
+            )
 
     def _read(self, name: str, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         self.inputs = {key: _domain(name, key, domain) for key, domain in inputs.items()}
@@ -105,7 +109,9 @@ class DecisionTable:
             return [self.results[number] for number in numbers], [number + 1 for number in numbers]
         number = next(hits, None)
         if number is None:
-            raise ValueError(f"no row of table {self.name!r} applies to {dict(zip(self.parameters, values, strict=True))!r}")
+            raise ValueError(
+                f"no row of table {self.name!r} applies to {dict(zip(self.parameters, values, strict=True))!r}"
+            )
         return self.results[number], number + 1
 
     def _values(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
@@ -122,7 +128,10 @@ class DecisionTable:
     def _row(self, number: int, row: Mapping[str, Any]) -> tuple[Cell, ...]:
         unknown = row.keys() - self.inputs.keys() - {"then"}
         if unknown:
-            raise TableError("B504", f"row {number} of table {self.name!r} names {', '.join(sorted(unknown))}, which is no input")
+            raise TableError(
+                "B504",
+                f"row {number} of table {self.name!r} names {', '.join(sorted(unknown))}, which is no input",
+            )
         where = f"row {number} of table {self.name!r}"
         return tuple(_cell(f"{where}, {key}", row.get(key), domain) for key, domain in self.inputs.items())
 
@@ -147,7 +156,10 @@ def _domain(name: str, key: str, domain: Any) -> str | tuple[Any, ...]:
         return (True, False)
     if isinstance(domain, list | tuple) and domain:
         return tuple(_plain(value) for value in cast("list[Any]", domain))
-    raise TableError("B504", f'input {key!r} of table {name!r} is {domain!r}; write "number", "text", "bool", a list or an Enum')
+    raise TableError(
+        "B504",
+        f'input {key!r} of table {name!r} is {domain!r}; write "number", "text", "bool", a list or an Enum',
+    )
 
 
 def _cell(where: str, written: Any, domain: str | tuple[Any, ...]) -> Cell:
@@ -176,19 +188,26 @@ def _number_cell(where: str, written: Any) -> Cell:
             return Cell(low=bound, low_open=opened) if sign[0] == ">" else Cell(high=bound, high_open=opened)
         if found := _SPAN.fullmatch(written.strip()):
             return Cell(low=Decimal(found[1]), high=Decimal(found[2]))
-    raise TableError("B504", f'{where}: {written!r} is no condition on a number; write 5, "< 5", ">= 10" or "1..5"')
+    raise TableError(
+        "B504", f'{where}: {written!r} is no condition on a number; write 5, "< 5", ">= 10" or "1..5"'
+    )
 
 
 # --- the proof -----------------------------------------------------------------------------------------
 
 
 def _prove(table: DecisionTable) -> None:
-    regions = [_regions(domain, [row[i] for row in table.conditions]) for i, domain in enumerate(table.inputs.values())]
+    regions = [
+        _regions(domain, [row[i] for row in table.conditions])
+        for i, domain in enumerate(table.inputs.values())
+    ]
     count = 1
     for region in regions:
         count *= len(region)
     if count > MAX_CASES:
-        raise TableError("B504", f"table {table.name!r} has {count} cases to check, more than {MAX_CASES}; split it")
+        raise TableError(
+            "B504", f"table {table.name!r} has {count} cases to check, more than {MAX_CASES}; split it"
+        )
     used: set[int] = set()
     for case in itertools.product(*regions):
         _prove_case(table, case, list(table._hits(case)), used)  # pyright: ignore[reportPrivateUsage] - the proof is part of the table
@@ -225,4 +244,8 @@ def _regions(domain: str | tuple[Any, ...], cells: list[Cell]) -> list[Any]:
 
 
 def _other(mentioned: list[Any]) -> str:
-    return next(text for text in ("another", *(f"another {n}" for n in range(len(mentioned) + 1))) if text not in mentioned)
+    return next(
+        text
+        for text in ("another", *(f"another {n}" for n in range(len(mentioned) + 1)))
+        if text not in mentioned
+    )

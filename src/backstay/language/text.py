@@ -40,6 +40,8 @@ def text(value: Any) -> str:
         return str(value)
     if isinstance(value, BaseException):
         return error_text(value)
+    if isinstance(value, BaseModel):
+        return " ".join(f"{name}={written(item)}" for name, item in fields(value, safe=False))
     return written(value)
 
 
@@ -53,7 +55,11 @@ def written(value: Any) -> str:
 def error_text(error: BaseException) -> str:
     """The message of an error the program or Backstay raised; of any other its class, as Python's wording changes."""
     if isinstance(error, BackstayError) or getattr(error, RAISED_HERE, False):
-        return str(error.args[0]) if len(error.args) == 1 and type(error.args[0]) is str else str(BaseException.__str__(error))
+        return (
+            str(error.args[0])
+            if len(error.args) == 1 and type(error.args[0]) is str
+            else str(BaseException.__str__(error))
+        )
     return type(error).__name__
 
 
@@ -72,7 +78,13 @@ def shown(value: Any) -> Json:
     if kind is str:
         return value if len(value) <= MAX_SHOWN else value[: MAX_SHOWN - 1] + "…"
     if kind is int:
-        return value if -(2**53) < value < 2**53 else _cut(str(value)) if value.bit_length() <= MAX_BITS else "a huge number"
+        return (
+            value
+            if -(2**53) < value < 2**53
+            else _cut(str(value))
+            if value.bit_length() <= MAX_BITS
+            else "a huge number"
+        )
     if kind is Decimal or kind is float:
         return str(value)
     if isinstance(value, Enum):
@@ -99,8 +111,14 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
         _write_many(value, "[" if isinstance(value, list) else "(", out, left, depth, safe)
     elif isinstance(value, dict):
         _write_pairs(value.items(), ("{", ": ", "}"), True, out, left, depth, safe)
-    elif isinstance(value, BaseModel) or dataclasses.is_dataclass(value) and not isinstance(value, type | Command):
-        _write_pairs(fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe)
+    elif (
+        isinstance(value, BaseModel)
+        or dataclasses.is_dataclass(value)
+        and not isinstance(value, type | Command)
+    ):
+        _write_pairs(
+            fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe
+        )
     else:
         _put(_odd(value), out, left)
 
@@ -115,9 +133,7 @@ def _odd(value: Any) -> str:
     return f"<{type(value).__name__}>"
 
 
-def _write_many(
-    items: Any, opening: str, out: list[str], left: list[int], depth: int, safe: bool
-) -> None:
+def _write_many(items: Any, opening: str, out: list[str], left: list[int], depth: int, safe: bool) -> None:
     _put(opening, out, left)
     for position, item in enumerate(items):
         if position:
@@ -152,7 +168,11 @@ def _write_pairs(
 def fields(value: Any, safe: bool) -> list[tuple[str, Any]]:
     """Field names and values of a model or dataclass, when `safe` without those that are sealed."""
     kind: Any = type(value)
-    names = list(kind.model_fields) if isinstance(value, BaseModel) else [field.name for field in dataclasses.fields(value)]
+    names = (
+        list(kind.model_fields)
+        if isinstance(value, BaseModel)
+        else [field.name for field in dataclasses.fields(value)]
+    )
     sealed = sealed_fields(kind) if safe else frozenset[str]()
     return [(name, getattr(value, name, None)) for name in names if name not in sealed]
 
@@ -168,7 +188,11 @@ def is_sealed(hint: Any) -> bool:
     """Whether an annotation contains a tag outside the models it mentions."""
     if any(isinstance(item, Tag) for item in getattr(hint, "__metadata__", ())):
         return True
-    return any(is_sealed(part) for part in (*get_args(hint), getattr(hint, "__origin__", None)) if part is not None and part is not hint and get_args(part))
+    return any(
+        is_sealed(part)
+        for part in (*get_args(hint), getattr(hint, "__origin__", None))
+        if part is not None and part is not hint and get_args(part)
+    )
 
 
 def _put(piece: str, out: list[str], left: list[int]) -> None:

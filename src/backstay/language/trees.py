@@ -6,6 +6,7 @@ import __future__
 import ast
 import hashlib
 import json
+from functools import lru_cache
 from typing import Any
 
 FLAGS = __future__.annotations.compiler_flag
@@ -54,7 +55,11 @@ def without_docstring(body: list[ast.stmt]) -> list[ast.stmt]:
 
 def is_docstring(statement: ast.stmt) -> bool:
     """A string that stands alone, at the head of a function or under a field."""
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant) and isinstance(statement.value.value, str)
+    return (
+        isinstance(statement, ast.Expr)
+        and isinstance(statement.value, ast.Constant)
+        and isinstance(statement.value.value, str)
+    )
 
 
 def docstring(node: ast.AST) -> str:
@@ -64,8 +69,25 @@ def docstring(node: ast.AST) -> str:
 
 def one_line(source: str, node: ast.AST, limit: int = 120) -> str:
     """The source text of a node with its white space collapsed."""
-    text = " ".join((ast.get_source_segment(source, node) or ast.unparse(node)).split())
+    text = " ".join((_segment(source, node) or ast.unparse(node)).split())
     return text if len(text) <= limit else text[: limit - 1] + "…"
+
+
+@lru_cache(maxsize=256)
+def _encoded_lines(source: str) -> list[bytes]:
+    return [line.encode() for line in source.split("\n")]
+
+
+def _segment(source: str, node: ast.AST) -> str:
+    """What ast.get_source_segment gives, without splitting the whole source each time."""
+    end: int | None = getattr(node, "end_lineno", None)
+    if end is None:
+        return ""
+    first, column, end_column = node.lineno, node.col_offset, node.end_col_offset  # pyright: ignore[reportAttributeAccessIssue]
+    lines = _encoded_lines(source)[first - 1 : end]
+    lines[-1] = lines[-1][:end_column]
+    lines[0] = lines[0][column:]
+    return b"\n".join(lines).decode()
 
 
 def dotted(node: ast.AST) -> str:
@@ -76,5 +98,3 @@ def dotted(node: ast.AST) -> str:
         head = dotted(node.value)
         return f"{head}.{node.attr}" if head else ""
     return ""
-
-

@@ -37,7 +37,11 @@ class Workflow(Generic[P, R]):
         update_wrapper(self, fn)
 
     def __call__(self, *args: P.args, **named: P.kwargs) -> Start[R]:
-        return Start(workflow=self.name, args=bind(self.name, self.parameters, args, named), returns=self._signature.returns)
+        return Start(
+            workflow=self.name,
+            args=bind(self.name, self.parameters, args, named),
+            returns=self._signature.returns,
+        )
 
     def __repr__(self) -> str:
         return f"<workflow {self.name}>"
@@ -69,7 +73,9 @@ class Workflow(Generic[P, R]):
         """The closed, content-hashed form; raises WorkflowRefused when a name is still not defined."""
         return Definition(name=self.name, version=self.program.version, text=self.program.text)
 
-    def write_input(self, args: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None) -> dict[str, Json]:
+    def write_input(
+        self, args: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None
+    ) -> dict[str, Json]:
         """Validate input and write it as JSON; raises InvalidInput naming each field that does not fit."""
         return self._signature.write(f"input of workflow {self.name!r}", self.parameters, args, named or {})
 
@@ -112,7 +118,9 @@ def workflow(fn: Any = None, /, *, deadline: Duration | None = None) -> Any:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - models may be local to the function that defines the workflow
     if fn is not None:
         return _declare(fn, None, scope_of(fn, frame))
-    written = None if deadline is None else f"{seconds(deadline):g}s" if not isinstance(deadline, str) else deadline
+    written = (
+        None if deadline is None else f"{seconds(deadline):g}s" if not isinstance(deadline, str) else deadline
+    )
     if written is not None:
         seconds(written)
     return lambda function: _declare(function, written, scope_of(function, frame))

@@ -49,8 +49,8 @@ class Line:
 
 
 @dataclass(slots=True)
-class _Teller:
-    """Turns events into lines; remembers what later events refer back to."""
+class Teller:
+    """Turns the events of one run into lines; remembers what later events refer back to."""
 
     workflow: str
     version: str
@@ -88,16 +88,21 @@ class _Teller:
         if self.program is not None and step:
             line = self.program.line_of(step.split(".undo")[0])
         more = {"step": step, "line": line, "events": seqs} | more
-        line_ = Line(at=event.at, by=who, version=self.version, mark=mark, text=text, details=tuple(details), **more)
-        self.lines.append(line_)
+        known = tuple(detail for detail in details if detail[1])
+        told = Line(at=event.at, by=who, version=self.version, mark=mark, text=text, details=known, **more)
+        self.lines.append(told)
 
-    def finish(self) -> list[Line]:
+    def take(self) -> list[Line]:
+        """The lines since last time."""
+        taken, self.lines = self.lines, []
+        return taken
+
+    def finish(self) -> None:
         """Calls that were begun and never heard of again come last: their outcome is not known yet."""
         for seq, intent in list(self.intents.values()):
             del self.intents[intent.command]
             words = f"{self.about(intent.command, intent.action)} was begun; its outcome is not recorded yet"
             self.add(seq, intent, "action", words, pairs(intent.args))
-        return self.lines
 
     # --- decisions ---
 
@@ -311,10 +316,11 @@ class _Teller:
 
 def tell(run: Run, stored: Sequence[Stored], program: Program | None = None) -> list[Line]:
     """The log of a run: one line per decision, action, person, wait and end. `program` adds lines of the source."""
-    teller = _Teller(run.workflow, run.version, program)
+    teller = Teller(run.workflow, run.version, program)
     for item in stored:
         teller.tell(item)
-    return [replace(line, details=tuple(d for d in line.details if d[1])) for line in teller.finish()]
+    teller.finish()
+    return teller.take()
 
 
 def _fault(fault: ev.Fault) -> str:
@@ -373,36 +379,36 @@ DRAWN: Final = {
     "setting": "Looks up the setting “{name}”",
 }
 
-TELLERS: Final[dict[type[Event], Callable[[_Teller, int, Any], None]]] = {
-    ev.RunStarted: _Teller.started,
-    ev.CancelRequested: _Teller.cancel,
-    ev.DeadlinePassed: _Teller.deadline,
-    ev.RunFinished: _Teller.finished,
-    ev.RunFailed: _Teller.failed,
-    ev.RunCancelled: _Teller.cancelled,
-    ev.AttentionRaised: _Teller.attention,
-    ev.AttentionCleared: _Teller.cleared,
-    ev.CallReturned: _Teller.returned,
-    ev.AttemptFailed: _Teller.attempt_failed,
-    ev.CallFailed: _Teller.call_failed,
-    ev.CallDenied: _Teller.denied,
-    ev.CallQueued: _Teller.queued,
-    ev.CallRetried: _Teller.retried,
-    ev.CallUnknown: _Teller.unknown,
-    ev.CallSettled: _Teller.settled,
-    ev.ApprovalRequested: _Teller.approval_requested,
-    ev.ApprovalDecided: _Teller.approval_decided,
-    ev.TaskOpened: _Teller.task_opened,
-    ev.TaskCompleted: _Teller.task_completed,
-    ev.ItemClaimed: _Teller.claimed,
-    ev.ItemReleased: _Teller.released,
-    ev.TimerSet: _Teller.timer_set,
-    ev.TimerFired: _Teller.timer_fired,
-    ev.WaitOpened: _Teller.wait_opened,
-    ev.SignalReceived: _Teller.signal,
-    ev.ChildStarted: _Teller.child_started,
-    ev.ChildEnded: _Teller.child_ended,
-    ev.Drawn: _Teller.drawn,
-    ev.Noted: _Teller.noted,
+TELLERS: Final[dict[type[Event], Callable[[Teller, int, Any], None]]] = {
+    ev.RunStarted: Teller.started,
+    ev.CancelRequested: Teller.cancel,
+    ev.DeadlinePassed: Teller.deadline,
+    ev.RunFinished: Teller.finished,
+    ev.RunFailed: Teller.failed,
+    ev.RunCancelled: Teller.cancelled,
+    ev.AttentionRaised: Teller.attention,
+    ev.AttentionCleared: Teller.cleared,
+    ev.CallReturned: Teller.returned,
+    ev.AttemptFailed: Teller.attempt_failed,
+    ev.CallFailed: Teller.call_failed,
+    ev.CallDenied: Teller.denied,
+    ev.CallQueued: Teller.queued,
+    ev.CallRetried: Teller.retried,
+    ev.CallUnknown: Teller.unknown,
+    ev.CallSettled: Teller.settled,
+    ev.ApprovalRequested: Teller.approval_requested,
+    ev.ApprovalDecided: Teller.approval_decided,
+    ev.TaskOpened: Teller.task_opened,
+    ev.TaskCompleted: Teller.task_completed,
+    ev.ItemClaimed: Teller.claimed,
+    ev.ItemReleased: Teller.released,
+    ev.TimerSet: Teller.timer_set,
+    ev.TimerFired: Teller.timer_fired,
+    ev.WaitOpened: Teller.wait_opened,
+    ev.SignalReceived: Teller.signal,
+    ev.ChildStarted: Teller.child_started,
+    ev.ChildEnded: Teller.child_ended,
+    ev.Drawn: Teller.drawn,
+    ev.Noted: Teller.noted,
 }
 """How each event is told. An intent waits for its outcome and is told with it."""

@@ -15,6 +15,7 @@ from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any, Final, TypeVar, cast
 
+from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic_core import to_json
 
@@ -153,13 +154,20 @@ class Payloads:
         cipher = self._reader.value("sealed", (token,))
         if cipher is None:
             raise OperatorError(f"the sealed value {token!r} is missing; restore the store from a backup")
-        return json.loads(AESGCM(self.key).decrypt(cipher[:12], cipher[12:], token.encode()))
+        try:
+            return json.loads(AESGCM(self.key).decrypt(cipher[:12], cipher[12:], token.encode()))
+        except InvalidTag:
+            raise OperatorError(
+                f"the sealed value {token!r} is damaged, or {self._path.name!r} is not its key"
+            ) from None
 
     @property
     def key(self) -> bytes:
         """The installation's key, made when the first private value is met; readable by the owner only."""
         if self._key is None:
             if not self._path.exists():
+                if self._reader.one("sealed_any") is not None:
+                    raise OperatorError(f"{self._path.name!r} is missing: private values cannot be read; restore it")
                 descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
                 with os.fdopen(descriptor, "wb") as file:
                     file.write(AESGCM.generate_key(256))

@@ -89,11 +89,13 @@ SELECT queue, kind, count(*) AS items, count(claimed_by) AS claimed, min(opened_
        sum(due_at IS NOT NULL AND due_at < :now) AS overdue
 FROM waits WHERE queue <> '' GROUP BY queue, kind ORDER BY queue, kind;
 
--- next_wake: when the next timer is due
-SELECT min(wake_at) FROM waits;
+-- next_wake: when the next timer is due; a run that needs attention has none
+SELECT wake_at FROM waits JOIN runs ON runs.id = waits.run
+WHERE wake_at IS NOT NULL AND runs.status <> 'attention' ORDER BY wake_at LIMIT 1;
 
 -- due: runs whose timer has come
-SELECT DISTINCT run FROM waits WHERE wake_at <= ? LIMIT ?;
+SELECT DISTINCT run FROM waits JOIN runs ON runs.id = waits.run
+WHERE wake_at <= ? AND runs.status <> 'attention' LIMIT ?;
 
 -- definition: a stored definition
 SELECT version, name, text, stored_at FROM definitions WHERE version = ?;
@@ -103,6 +105,9 @@ SELECT version, name, stored_at FROM definitions ORDER BY name, stored_at;
 
 -- blob: a large value
 SELECT data FROM blobs WHERE digest = ?;
+
+-- sealed_any: whether anything was ever sealed
+SELECT 1 FROM sealed LIMIT 1;
 
 -- sealed: a private value
 SELECT cipher FROM sealed WHERE token = ?;

@@ -1,0 +1,70 @@
+"""What people type as input: JSON, @file, or key=value pairs; a mistake names the part that is wrong."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from backstay.errors import InvalidInput, NotFound
+
+
+def read_input(parts: list[str], option: str, *, any_value: bool = False) -> Any:
+    """The value of one or more parts: JSON, @FILE with JSON, or KEY=VALUE where dots lead into objects."""
+    whole: Any = {}
+    for part in parts:
+        value = _part(part, option, any_value)
+        if not isinstance(value, dict):
+            if any_value and len(parts) == 1:
+                return value
+            raise InvalidInput(f"{option}: {part!r} is not an object", {option: "give a JSON object or key=value pairs"})
+        _merge(whole, value)
+    return whole
+
+
+def _part(part: str, option: str, any_value: bool) -> Any:
+    if part.startswith("@"):
+        return _json(_text(Path(part[1:]), option), f"{option} {part}")
+    if part.lstrip().startswith(("{", "[", '"')):
+        return _json(part, option)
+    key, equals, value = part.partition("=")
+    if equals and key:
+        return _nested(key.split("."), _value(value, option))
+    if any_value:
+        return _value(part, option)
+    raise InvalidInput(f"{option}: {part!r} is neither JSON, nor @FILE, nor key=value", {option: "not understood"})
+
+
+def _text(path: Path, option: str) -> str:
+    try:
+        return path.read_text("utf-8")
+    except OSError as error:
+        raise NotFound(f"{option}: cannot read {str(path)!r}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise InvalidInput(f"{option}: {str(path)!r} is not UTF-8 text", {option: "not text"}) from None
+
+
+def _json(text: str, option: str) -> Any:
+    try:
+        return json.loads(text)
+    except ValueError as error:
+        raise InvalidInput(f"{option} is not valid JSON: {error}", {option: str(error)}) from None
+
+
+def _value(text: str, option: str) -> Any:
+    """JSON where it is JSON, otherwise the text itself: `total=12.50` keeps its digits as text."""
+    if text in ("true", "false", "null") or text.lstrip().startswith(("{", "[", '"')):
+        return _json(text, option)
+    return int(text) if text.lstrip("-").isdigit() and not text.lstrip("-").startswith("0") else text
+
+
+def _nested(keys: list[str], value: Any) -> dict[str, Any]:
+    return {keys[0]: value if len(keys) == 1 else _nested(keys[1:], value)}
+
+
+def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
+    for key, value in more.items():
+        if isinstance(value, dict) and isinstance(into.get(key), dict):
+            _merge(into[key], value)  # pyright: ignore[reportUnknownArgumentType] - JSON
+        else:
+            into[key] = value

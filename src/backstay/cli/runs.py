@@ -1,0 +1,257 @@
+"""Commands about single runs: list, show, tell, prove, stop, try again; and the kill switch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backstay.cli.exits import OK, REFUSED
+from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
+from backstay.cli.stores import change, goes_on, reading, run_named, store_exists
+
+if TYPE_CHECKING:
+    from backstay.language import Program
+    from backstay.store.database import Reader
+    from backstay.store.views import Run, Wait
+
+NO_RUNS = 'No runs yet; start one with `backstay start app.py:workflow --input \'{"name": "value"}\'`.'
+
+
+def runs(
+    workflow: Annotated[str, typer.Option("--workflow", "-w", help="Only runs of this workflow.")] = "",
+    status: Annotated[str, typer.Option("--status", "-s", help="running, waiting, attention, finished, ...")] = "",
+    limit: Limit = 20,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """List runs, newest first."""
+    from backstay.cli import screen
+    from backstay.store.views import read_run
+
+    found: list[Run] = []
+    if store_exists(home):
+        with reading(home) as reader:
+            asked = {"status": status or None, "workflow": workflow or None, "before": None, "limit": limit}
+            found = [read_run(row) for row in reader.all("runs", asked)]
+    if as_json:
+        screen.show_json(found)
+    elif not found:
+        screen.say("No such runs." if workflow or status else NO_RUNS)
+    else:
+        print_runs(found)
+        if len(found) == limit:
+            screen.hint(f"The newest {limit}; --limit shows more.")
+
+
+def print_runs(found: list[Run]) -> None:
+    from backstay.cli import screen
+    from backstay.store.clock import Clock
+
+    now = Clock().now()
+    made = screen.table("run", "workflow", "status", "started", "key / how it ended", flexible="key / how it ended")
+    lines = [
+        (screen.short(run.id), run.workflow, screen.status(run.status), screen.ago(run.started_at, now), run.summary or run.key or "")
+        for run in found
+    ]  # fmt: skip
+    screen.rows(made, lines)
+
+
+def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Show one run: where it stands, what it was given, what it waits for, how it ended."""
+    from backstay import events as ev
+    from backstay.cli import screen
+    from backstay.store.views import read_events, read_run, read_wait
+
+    with reading(home) as reader:
+        row = run_named(reader, run)
+        stored = read_events(reader, row.id)
+        waits = [read_wait(item) for item in reader.all("waits_of_run", (row.id,))]
+        children = [read_run(item) for item in reader.all("children_of", (row.id,))]
+        picture = draw_picture(reader, row, home)
+    started = stored[0].event if stored else None
+    last = stored[-1].event if stored else None
+    given = started.input if isinstance(started, ev.RunStarted) else None
+    result = last.result if isinstance(last, ev.RunFinished) else None
+    if as_json:
+        body: dict[str, Any] = screen.as_json(row)
+        waiting = [screen.as_json(wait) for wait in waits]
+        body |= {"input": given, "result": result, "waits": waiting, "children": [child.id for child in children]}
+        screen.show_json({**body, "events": len(stored), "picture": str(picture) if picture else None})
+        return
+    print_run(row, given, result, waits, children)
+    if picture:
+        screen.hint(f"picture  {picture}")
+    screen.hint(f"`backstay log {screen.short(row.id)}` tells how it came to this.")
+
+
+def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: list[Run]) -> None:
+    from backstay.cli import screen
+    from backstay.cli.story import details, heading
+    from backstay.operations.wording import pairs, plain
+    from backstay.store.clock import Clock
+
+    now = Clock().now()
+    screen.out().print(heading(row))
+    facts = [("started by", row.requester), ("key", row.key or ""), ("parent", row.parent or "")]
+    facts += [("input" if number == 0 else "", f"{label} {value}".strip()) for number, (label, value) in enumerate(pairs(given))]
+    if row.status == "finished":
+        facts.append(("result", plain(result)))
+    elif row.summary:
+        facts.append(("reason", row.summary))
+    facts += [("child", f"{child.id}  {child.workflow}  {child.status}") for child in children]
+    screen.out().print(details([fact for fact in facts if fact[1]]))
+    if waits:
+        screen.say("\nwaits for", "bold")
+        made = screen.table("item", "kind", "queue", "what", "since", flexible="what")
+        screen.rows(
+            made, [(f"{screen.short(w.run)}/{w.command}", w.kind, w.queue, w.title, screen.ago(w.opened_at, now)) for w in waits]
+        )
+    screen.say()
+
+
+def draw_picture(reader: Reader, row: Run, home: Path) -> Path | None:
+    """The flowchart of the run's definition with its way marked, written into the home; None when it has none."""
+    from backstay.cli.pictures import write_picture
+
+    return write_picture(reader, row, home / "pictures" / f"{row.id}.svg")
+
+
+def program_of(reader: Reader, row: Run) -> Program | None:
+    """The run's stored program; None when it is missing or damaged, which `replay` and `audit` report."""
+    from backstay.errors import BackstayError
+    from backstay.language import compile_definition
+
+    try:
+        return compile_definition(reader.all("definition", (row.version,))[0]["text"], row.version)
+    except (BackstayError, IndexError, ValueError):
+        return None
+
+
+def log(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """Tell what happened in a run: decisions with their values, actions, people, times."""
+    from backstay.cli import screen
+    from backstay.operations.log import tell
+    from backstay.store.views import read_events
+
+    with reading(home) as reader:
+        row = run_named(reader, run)
+        lines = tell(row, read_events(reader, row.id), program_of(reader, row))
+    if as_json:
+        screen.show_json({"run": row.id, "workflow": row.workflow, "version": row.version, "status": row.status,
+                          "lines": [line.as_json() for line in lines]})  # fmt: skip
+        return
+    from backstay.cli.story import print_story
+
+    print_story(screen.out(), row, lines)
+
+
+def replay(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
+    """Re-derive a run from its stored definition and journal, and prove that all comes out equal."""
+    from backstay.cli import screen
+    from backstay.operations.proof import prove
+    from backstay.store.payloads import Payloads
+
+    with reading(home) as reader:
+        proof = prove(reader, Payloads(home, reader), run)
+    if as_json:
+        screen.show_json(proof)
+        return OK if proof.equal else REFUSED
+    counted = (
+        f"{proof.events} events, {proof.commands} commands, {proof.branches} branches, {proof.effects} effects"
+    )
+    screen.say(f"run {proof.run}  {proof.workflow}@{proof.version[:7]}  {proof.status}", "dim")
+    if proof.equal:
+        screen.say(f"equal: {counted} re-derived offline; the chain holds.", "bold green")
+        return OK
+    screen.say("not equal", "bold red")
+    screen.say(proof.mismatch)
+    if proof.line:
+        screen.say(f"line {proof.line} of the workflow", "dim")
+    return REFUSED
+
+
+def cancel(
+    run: RunName, reason: Reason = "cancelled", by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False
+) -> None:
+    """Stop a run; what it did is undone first, in reverse order."""
+    from backstay.cli import screen
+
+    who = person(by)
+    with reading(home) as reader:
+        row = run_named(reader, run)
+    _, working = change(home, lambda client: client.cancel(row.id, by=who, reason=reason))
+    if as_json:
+        screen.show_json({"run": row.id, "cancelled_by": who, "worker": working})
+        return
+    screen.say(f"{who} cancelled run {row.id}.")
+    goes_on(working)
+
+
+def retry(
+    target: Annotated[str, typer.Argument(metavar="[RUN|ITEM]", help="A run, or one item as RUN/COMMAND.")] = "",
+    queue: Annotated[str, typer.Option("--queue", "-q", metavar="NAME", help="Everything that lies in a queue.")] = "",
+    reason: Reason = "",
+    by: By = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Send failed calls back to the gate: one item, all of a run, or a whole queue."""
+    from backstay.cli import screen
+
+    if bool(target) == bool(queue):
+        raise typer.BadParameter("name a run or item, or --queue NAME, and not both")
+    asked, who = f"queue:{queue}" if queue else target, person(by)
+    done, working = change(home, lambda client: client.retry(asked, by=who, reason=reason))
+    if as_json:
+        screen.show_json({"retried": done, "worker": working})
+        return
+    screen.say(f"{done} sent back to the gate." if done else "Nothing waits there for a retry.")
+    if done:
+        goes_on(working)
+
+
+def switch(
+    scope: Annotated[str, typer.Argument(metavar="[SCOPE]", help="all, action:NAME, workflow:NAME, effect:write, ...")] = "",
+    off: Annotated[bool | None, typer.Option("--off/--on", help="Stop it, or let it go on.")] = None,
+    reason: Reason = "",
+    by: By = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """The kill switch: list what is off, or turn something off or on. Reading always goes on."""
+    from backstay.cli import screen
+
+    if not scope:
+        print_switches(home, as_json)
+        return
+    if off is None or (off and not reason):
+        raise typer.BadParameter("say --off with a --reason, or --on")
+    turned, who = off, person(by)
+    freed, working = change(home, lambda client: client.switch(scope, off=turned, by=who, reason=reason))
+    if as_json:
+        screen.show_json({"scope": scope, "off": turned, "by": who, "retried": freed, "worker": working})
+        return
+    screen.say(f"{scope} is {'off' if turned else 'on'}, by {who}." + (f" {freed} call(s) go on." if freed else ""))
+    goes_on(working)
+
+
+def print_switches(home: Path, as_json: bool) -> None:
+    from backstay.cli import screen
+    from backstay.events import SystemRecorded
+    from backstay.store.views import system_events
+
+    flipped: dict[str, SystemRecorded] = {}
+    if store_exists(home):
+        with reading(home) as reader:
+            events = [event for event in system_events(reader, "switch") if isinstance(event, SystemRecorded)]
+            flipped = {event.subject: event for event in events}
+    found = [(name, event) for name, event in flipped.items() if isinstance(event.detail, dict) and event.detail["off"]]
+    if as_json:
+        screen.show_json([{"scope": n, "reason": e.detail["reason"], "by": e.by, "at": e.at} for n, e in found])
+    elif not found:
+        screen.say("Nothing is switched off.")
+    else:
+        made = screen.table("off", "by", "since", "reason", flexible="reason")
+        screen.rows(made, [(name, event.by, event.at[:16], event.detail["reason"]) for name, event in found])

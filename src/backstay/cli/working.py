@@ -1,0 +1,223 @@
+"""Commands that run workflows: a worker with reload, one start, one signal."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from backstay.cli.exits import ATTENTION, OK
+from backstay.cli.inputs import read_input
+from backstay.cli.loading import find_app, load, split
+from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
+from backstay.cli.stores import change, goes_on, reading, run_named
+
+if TYPE_CHECKING:
+    from backstay.cli.following import News
+    from backstay.engine.application import App
+    from backstay.engine.client import Client
+    from backstay.store.views import Run
+
+LOOK_AGAIN = 0.1
+"""Seconds between looks at a run that another process advances."""
+
+
+def dev(
+    target: Annotated[str, typer.Argument(metavar="FILE[:APP]", help="A file with an `App`, or with workflows.")],
+    reload: Annotated[bool, typer.Option("--reload/--no-reload", help="Start again when a Python file changes.")] = True,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
+    """Run an application on the store, and tell what happens as it happens. With --json one value per line."""
+    if reload:
+        from backstay.cli.reloading import supervise
+
+        path, _ = split(target)
+        load_once(path)
+        arguments = ["dev", target, "--no-reload", "--home", str(home), *(["--json"] if as_json else [])]
+        return supervise(arguments, path.resolve().parent, quiet=as_json)
+    path, name = split(target)
+    asyncio.run(work(find_app(load(path), name), home, as_json))
+    return OK
+
+
+def load_once(path: Path) -> None:
+    """A file that does not exist is an error now, not something to wait for."""
+    from backstay.errors import NotFound
+
+    if not path.is_file():
+        raise NotFound(f"there is no file {str(path)!r}")
+
+
+async def work(app: App, home: Path, as_json: bool) -> None:
+    """Be the worker of a store until somebody stops it."""
+    from backstay.cli import screen
+
+    stop = stopping()
+    async with opened(app, home, as_json) as client:
+        if not as_json:
+            waiting = sum(counts.get("waiting", 0) for counts in client.counts().values())
+            screen.say(f"{app.name} runs on {home}: {', '.join(app.workflows)}.", "bold")
+            screen.hint(f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log.")
+        await stop.wait()
+        if not as_json:
+            screen.hint("Stopping; what is in the middle goes on at the next start.")
+
+
+@asynccontextmanager
+async def opened(app: App, home: Path, as_json: bool, tell: Any = None) -> AsyncIterator[Client]:
+    """Open an application as the worker of a store: control is served, and what happens is told."""
+    from backstay.cli.following import Follower
+    from backstay.engine.control import serve
+    from backstay.store.database import Reader
+
+    hear: list[Follower] = []
+    async with app.open(home, on_commit=lambda number: [one.committed(number) for one in hear] and None) as client:
+        reader = Reader(home / "backstay.db")
+        follower = Follower(reader)
+        hear.append(follower)
+        telling = asyncio.create_task(follower.follow(tell or (print_json if as_json else print_news)))
+        try:
+            async with serve(client, home):
+                yield client
+        finally:
+            hear.clear()
+            telling.cancel()
+            with suppress(asyncio.CancelledError):
+                await telling
+            reader.close()
+
+
+def stopping() -> asyncio.Event:
+    """An event that Ctrl-C or a polite kill sets."""
+    import signal as signals
+
+    stop, loop = asyncio.Event(), asyncio.get_running_loop()
+    for number in (signals.SIGINT, signals.SIGTERM):
+        try:
+            loop.add_signal_handler(number, stop.set)
+        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
+            break
+    return stop
+
+
+def print_news(news: News) -> None:
+    from backstay.cli import screen
+    from backstay.cli.story import one_line
+
+    screen.out().print(one_line(news.line, news.run.id, screen.out().width), no_wrap=True)
+
+
+def print_json(news: News) -> None:
+    print(json.dumps({"run": news.run.id, "workflow": news.run.workflow, **news.line.as_json()}), flush=True)
+
+
+def start(
+    target: Annotated[str, typer.Argument(metavar="FILE:WORKFLOW", help="A workflow of a file.")],
+    input: Annotated[  # noqa: A002 - the option's word
+        list[str] | None, typer.Option("--input", "-i", metavar="JSON|@FILE|KEY=VALUE", help="May be given several times.")
+    ] = None,
+    key: Annotated[str, typer.Option("--key", "-k", help="The same key starts one run only.")] = "",
+    wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    by: By = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
+    """Start a run: through the running worker if there is one, otherwise here, until nothing moves."""
+    from backstay.cli import screen
+    from backstay.engine.control import find_worker
+
+    given, who = read_input(input or [], "--input"), person(by)
+    path, name = split(target)
+    worker = find_worker(home)
+    if worker is not None and name:
+        run = asyncio.run(worker.start(name, given, key=key or None, by=who, trigger="command line"))
+        row = asyncio.run(watch(home, run)) if wait else look(home, run)
+    else:
+        row = asyncio.run(run_here(path, name, given, key, who, home, wait, as_json))
+    if as_json:
+        screen.show_json({"run": row.id, "workflow": row.workflow, "version": row.version, "status": row.status,
+                          "result": result_of(home, row), "worker": worker is not None})  # fmt: skip
+    else:
+        told_start(row, home)
+    return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
+
+
+async def run_here(
+    path: Path, name: str, given: Any, key: str, who: str, home: Path, wait: bool, as_json: bool
+) -> Run:
+    """Open the store, start the run and go on until nothing moves, or with `wait` until the run has ended."""
+    from backstay.cli.loading import find_workflow
+
+    module = load(path)
+    workflow = find_workflow(module, name)
+    app = find_app(module, workflow=workflow.name)
+    async with opened(app, home, as_json, tell=(lambda news: None) if as_json else None) as client:
+        run = await client.start(workflow.name, given, key=key or None, by=who, trigger="command line")
+        await (client.wait(run) if wait else client.idle())
+        await asyncio.sleep(0.1)  # let the last lines be told
+        return client.run(run)
+
+
+async def watch(home: Path, run: str) -> Run:
+    """Wait until a run that another process advances has ended or needs attention."""
+    while not ((row := look(home, run)).ended or row.status == "attention"):
+        await asyncio.sleep(LOOK_AGAIN)
+    return row
+
+
+def look(home: Path, run: str) -> Run:
+    with reading(home) as reader:
+        return run_named(reader, run)
+
+
+def result_of(home: Path, row: Run) -> Any:
+    """The recorded result of a finished run, private values as pseudonyms."""
+    from backstay.events import RunFinished
+    from backstay.store.views import read_events
+
+    if row.status != "finished":
+        return None
+    with reading(home) as reader:
+        last = read_events(reader, row.id, row.seq - 1)[-1].event
+    return last.result if isinstance(last, RunFinished) else None
+
+
+def told_start(row: Run, home: Path) -> None:
+    from backstay.cli import screen
+    from backstay.operations.wording import plain
+
+    how = {"finished": "green", "failed": "bold red", "attention": "bold red"}.get(row.status, "bold")
+    ended = f": {plain(result_of(home, row))}" if row.status == "finished" else f": {row.summary}" if row.summary else ""
+    screen.say(f"run {row.id} ({row.workflow}) {'is ' if not row.ended else ''}{row.status}{ended}", how)
+    where = f" --home {home}" if home != DEFAULT_HOME else ""
+    screen.hint(f"`backstay log {screen.short(row.id)}{where}` tells its story.")
+
+
+def signal(
+    run: RunName,
+    name: Annotated[str, typer.Argument(help="The signal that the run waits for.")],
+    payload: Annotated[
+        list[str] | None, typer.Option("--payload", "-p", metavar="JSON|@FILE|KEY=VALUE", help="What it carries.")
+    ] = None,
+    number: Annotated[str, typer.Option("--id", help="The sender's own id: the same one counts once.")] = "",
+    by: By = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> None:
+    """Send a run an event; it is kept if the run does not wait for it yet."""
+    from backstay.cli import screen
+
+    value, who = (read_input(payload, "--payload", any_value=True) if payload else None), person(by)
+    row = look(home, run)
+    _, working = change(home, lambda client: client.signal(row.id, name, value, id=number or None, by=who))
+    if as_json:
+        screen.show_json({"run": row.id, "signal": name, "by": who, "worker": working})
+        return
+    screen.say(f"{who} sent {name!r} to run {row.id}.")
+    goes_on(working)

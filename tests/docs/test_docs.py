@@ -1,0 +1,142 @@
+"""The docs are true: every Python block runs, every shown output is what it prints, every link leads somewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^`]*)$")
+LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
+
+
+@dataclass(frozen=True)
+class Block:
+    """A fenced block: its info string, its text and the line its text begins on."""
+
+    info: str
+    text: str
+    line: int
+    before: str
+    """The last line of prose above it."""
+
+
+def blocks(page: Path) -> list[Block]:
+    found: list[Block] = []
+    ticks, info, first, before, lines = "", "", 0, "", list[str]()
+    for number, line in enumerate(page.read_text("utf-8").splitlines(), 1):
+        fence = FENCE.match(line)
+        if not ticks and fence:
+            ticks, info, first, lines = fence["ticks"], fence["info"].strip(), number + 1, []
+        elif ticks and line.strip() == ticks:
+            found.append(Block(info, "\n".join(lines), first, before))
+            ticks = ""
+        elif ticks:
+            lines.append(line)
+        elif line.strip():
+            before = line.strip()
+    assert not ticks, f"{page.name}: the block that begins on line {first - 1} is not closed"
+    return found
+
+
+def with_python() -> Iterator[Path]:
+    return (page for page in PAGES if any(block.info == "python" for block in blocks(page)))
+
+
+def expected_output(found: list[Block], number: int) -> str | None:
+    """An `output` block that follows a Python block says what it prints."""
+    following = found[number + 1] if number + 1 < len(found) else None
+    return following.text if following is not None and following.info == "output" else None
+
+
+def lines_match(expected: str, printed: str) -> bool:
+    """Equal line by line; a line `...` stands for any number of lines."""
+    parts = [re.escape(part.strip("\n")) for part in re.split(r"(?m)^ *\.\.\.$", expected)]
+    return re.fullmatch(r"(?:.*\n)*?.*".join(parts), printed.strip("\n")) is not None
+
+
+@pytest.mark.parametrize("page", with_python(), ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_python_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Blocks of a page share one module, laid out with the page's own line numbers."""
+    found = blocks(page)
+    lines = [""] * page.read_text("utf-8").count("\n")
+    for block in found:
+        if block.info == "python":
+            body = block.text.splitlines()
+            lines[block.line - 1 : block.line - 1 + len(body)] = body
+    file = tmp_path / f"page_{page.stem.lower().replace('-', '_')}.py"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    module = ModuleType(file.stem)
+    module.__file__ = str(file)
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    monkeypatch.chdir(tmp_path)
+    for number, block in enumerate(found):
+        if block.info != "python":
+            continue
+        code = compile("\n" * (block.line - 1) + block.text, str(file), "exec", dont_inherit=True)
+        printed = io.StringIO()
+        with contextlib.redirect_stdout(printed):
+            exec(code, module.__dict__)
+        expected = expected_output(found, number)
+        if expected is not None:
+            where = f"{page.name}:{block.line} prints\n{printed.getvalue()}"
+            assert lines_match(expected, printed.getvalue()), where
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_a_block_that_does_not_run_says_why(page: Path) -> None:
+    for block in blocks(page):
+        if block.info.startswith("python") and block.info != "python":
+            assert block.info == "python no-run", f"{page.name}:{block.line}: {block.info!r} is no kind of block"
+            assert block.before.startswith("<!-- no-run:"), f"{page.name}:{block.line}: say why above it"
+
+
+def anchors(page: Path) -> set[str]:
+    """The anchors that a page's headings get."""
+    found = set[str]()
+    fenced = False
+    for line in page.read_text("utf-8").splitlines():
+        if FENCE.match(line):
+            fenced = not fenced
+        elif not fenced and line.startswith("#"):
+            words = re.sub(r"[^\w\- ]", "", line.lstrip("#").strip().lower())
+            found.add(words.replace(" ", "-"))
+    return found
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_every_relative_link_leads_somewhere(page: Path) -> None:
+    wrong: list[str] = []
+    for target in LINK.findall(page.read_text("utf-8")):
+        if re.match(r"[a-z]+:", target):
+            continue
+        path, _, anchor = target.partition("#")
+        goal = page if not path else Path(os.path.normpath(page.parent / path))
+        if not goal.exists() or (anchor and goal.suffix == ".md" and anchor not in anchors(goal)):
+            wrong.append(target)
+    assert wrong == []
+
+
+def test_every_page_of_the_docs_is_listed_in_the_index() -> None:
+    index = (ROOT / "docs" / "README.md").read_text("utf-8")
+    decisions = (ROOT / "docs" / "decisions" / "README.md").read_text("utf-8")
+    for page in (ROOT / "docs").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in index, page.name
+    for page in (ROOT / "docs" / "decisions").glob("*.md"):
+        assert page.name == "README.md" or f"({page.name})" in decisions, page.name
+
+
+def test_decisions_have_their_four_parts() -> None:
+    for page in (ROOT / "docs" / "decisions").glob("[0-9]*.md"):
+        headings = re.findall(r"(?m)^## (.*)$", page.read_text("utf-8"))
+        assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name

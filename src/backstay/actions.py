@@ -16,6 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from backstay.commands import Call
 from backstay.errors import ActionRefusedAtImport, InvalidInput
+from backstay.events import journalable
 from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, digest, seconds
 
 R = TypeVar("R")
@@ -123,8 +124,7 @@ class Action(Generic[R]):
                 continue
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[name] = (self.hints[name], default)
-        model = create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
-        return cast("type[BaseModel]", model)
+        return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
 
     @cached_property
     def result(self) -> TypeAdapter[Any]:
@@ -179,9 +179,10 @@ class Action(Generic[R]):
     def write_result(self, value: Any) -> Json:
         """Validate a result and write it as JSON; raises InvalidInput naming each field that does not fit."""
         try:
-            return self._write(self._check(value), mode="json")
+            written = self._write(self._check(value), mode="json", by_alias=True)
         except ValidationError as error:
             raise invalid(f"result of action {self.name!r}", error) from None
+        return journalable(written, f"result of action {self.name!r}")
 
 
 def schema_of(shape: type[BaseModel] | TypeAdapter[Any]) -> dict[str, Json]:

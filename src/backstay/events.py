@@ -11,7 +11,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import TypeAdapter
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from backstay.errors import InvalidInput
 from backstay.types import Effect, Json
 
 SCHEMA: Final = 1
@@ -449,6 +451,15 @@ EVENTS: Final[dict[str, type[Event]]] = {
 """Every kind of event there is; a kind that is not here is corruption."""
 
 KINDS: Final = {cls: kind for kind, cls in EVENTS.items()}
+
+FROM_OUTSIDE: Final = frozenset(
+    {
+        RunStarted, CancelRequested, AttentionCleared, CallRetried, CallSettled, ApprovalDecided, TaskCompleted,
+        ItemClaimed, ItemReleased, SignalReceived, SystemRecorded,
+    }
+)  # fmt: skip
+"""Events whose fields callers fill in: read back before they are written, so that none can spoil a journal."""
+
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {}
 _WRITERS: Final[dict[type[Event], tuple[str, Callable[..., bytes]]]] = {}
 
@@ -467,7 +478,13 @@ def encode(event: Event) -> tuple[str, str]:
     if writer is None:
         kind = KINDS[type(event)]
         writer = _WRITERS[type(event)] = (kind, _adapter(kind).serializer.to_json)
-    return writer[0], writer[1](event, exclude_defaults=True).decode()
+    body = writer[1](event, exclude_defaults=True).decode()
+    if type(event) in FROM_OUTSIDE:
+        try:
+            decode(writer[0], body)
+        except ValueError as error:
+            raise InvalidInput(f"{writer[0]} cannot be recorded as given: {error}") from None
+    return writer[0], body
 
 
 def decode(kind: str, body: str) -> Event:
@@ -475,3 +492,13 @@ def decode(kind: str, body: str) -> Event:
     if kind not in EVENTS:
         raise ValueError(f"unknown event kind {kind!r}")
     return _adapter(kind).validate_json(body)
+
+
+def journalable(value: Any, what: str) -> Json:
+    """The value as the journal will give it back; raises InvalidInput for NaN, half a surrogate pair, too deep a nesting."""
+    if value is None or type(value) is bool:
+        return value
+    try:
+        return from_json(b"[[" + to_json(value) + b"]]", allow_inf_nan=False)[0][0]
+    except (ValueError, PydanticSerializationError, RecursionError) as error:
+        raise InvalidInput(f"{what} cannot be kept as JSON: {error}", {"(whole value)": str(error)}) from None

@@ -1,16 +1,16 @@
 """The public test kit: an app on a throw-away store, a clock that tests move, crash points, assertions on the log.
 
-    async with harness(app) as it:
-        run = await it.start(process_invoice, document=document)
-        await it.advance("48h")
-        it.approve(run, by="ann")
+async with harness(app) as it:
+    run = await it.start(process_invoice, document=document)
+    await it.advance("48h")
+    it.approve(run, by="ann")
 """
 
 from __future__ import annotations
 
 import random
 import tempfile
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -92,7 +92,9 @@ class Harness:
 
     # --- doing ---
 
-    async def start(self, workflow: Workflow[..., Any] | str, *, key: str | None = None, by: str = "system", **input: Any) -> str:
+    async def start(
+        self, workflow: Workflow[..., Any] | str, *, key: str | None = None, by: str = "system", **input: Any
+    ) -> str:
         """Start a run and let it go as far as it can."""
         run = await self.client.start(workflow, input, key=key, by=by)
         await self.settle()
@@ -157,7 +159,7 @@ class Harness:
 @asynccontextmanager
 async def harness(
     app: App, home: Path | None = None, *, clock: ManualClock | None = None, crash_at: int | None = None
-) -> AsyncIterator[Harness]:
+) -> AsyncGenerator[Harness, None]:
     """Open an app on a store of its own (a throw-away one unless `home` is given)."""
     with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
         opened = Harness(app, home or Path(folder), clock or ManualClock())

@@ -7,7 +7,6 @@ import io
 import os
 import re
 import sys
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -49,8 +48,8 @@ def blocks(page: Path) -> list[Block]:
     return found
 
 
-def with_python() -> Iterator[Path]:
-    return (page for page in PAGES if any(block.info == "python" for block in blocks(page)))
+def with_python() -> list[Path]:
+    return [page for page in PAGES if any(block.info == "python" for block in blocks(page))]
 
 
 def expected_output(found: list[Block], number: int) -> str | None:

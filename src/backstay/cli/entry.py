@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from typing import Any, Final
@@ -49,13 +50,18 @@ class Grouped(TyperGroup):
         named = [(heading, name) for heading, name, _ in COMMANDS] + [("Prove", "audit")]
         for heading in dict.fromkeys(heading for heading, _ in named):
             listed = [name for under, name in named if under == heading]
-            lines = [(name, self.commands[name].get_short_help_str(70)) for name in listed]
+            lines = [(name, _short(self.commands[name].help or "")) for name in listed]
             with formatter.section(heading):
                 formatter.write_dl([(name.ljust(8), text) for name, text in lines])
 
     def format_epilog(self, ctx: Any, formatter: Any) -> None:
         with formatter.section("Exit codes"):
             formatter.write_dl([(str(code), meaning) for code, meaning in EXITS.items()])
+
+
+def _short(text: str) -> str:
+    """The first clause of a command's help."""
+    return re.split(r"[:;.]", text, maxsplit=1)[0]
 
 
 app = typer.Typer(
@@ -137,14 +143,15 @@ def tell(code: str, message: str, fields: dict[str, str], as_json: bool, error: 
             body["diagnostics"] = [diagnostic.as_json() for diagnostic in error.diagnostics]
         print(json.dumps({"error": body}, ensure_ascii=False, indent=2))
         return exit_code
-    from backstay.cli.screen import err
     from rich.text import Text
+
+    from backstay.cli.screen import err
 
     if isinstance(error, WorkflowRefused):
         projects.print_diagnostics(error.diagnostics)
         return exit_code
     err().print(Text.assemble(("error: ", "bold red"), message))
     if isinstance(error, InvalidInput) or fields:
-        for name, wrong in fields.items():
+        for name, wrong in fields.items() if not all(name in message for name in fields) else ():
             err().print(Text.assemble("  ", (name, "bold"), f": {wrong}"))
     return exit_code

@@ -17,7 +17,9 @@ def read_input(parts: list[str], option: str, *, any_value: bool = False) -> Any
         if not isinstance(value, dict):
             if any_value and len(parts) == 1:
                 return value
-            raise InvalidInput(f"{option}: {part!r} is not an object", {option: "give a JSON object or key=value pairs"})
+            raise InvalidInput(
+                f"{option}: {part!r} is not an object", {option: "give a JSON object or key=value pairs"}
+            )
         _merge(whole, value)
     return whole
 

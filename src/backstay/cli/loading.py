@@ -25,21 +25,31 @@ def split(target: str) -> tuple[Path, str]:
 
 
 def load(path: Path) -> ModuleType:
-    """Import an author's file, as part of its package if it is in one; raises what is wrong as an error for its author."""
+    """Import an author's file, as part of its package if it has one; what goes wrong is an error for its author."""
     if not path.is_file():
         raise NotFound(f"there is no file {str(path)!r}")
     path = path.resolve()
-    root, parts = path.parent, [path.stem]
-    while (root / "__init__.py").exists():
-        parts.insert(0, root.name)
-        root = root.parent
-    sys.path.insert(0, str(root))
+    parts = make_importable(path)
     try:
         return importlib.import_module(".".join(parts)) if len(parts) > 1 else _alone(path)
     except (BackstayError, KeyboardInterrupt):
         raise
     except Exception as error:
-        raise AuthorError(f"{path.name} cannot be imported: {_where(error, path)}{type(error).__name__}: {error}") from error
+        raise AuthorError(
+            f"{path.name} cannot be imported: {_where(error, path)}{type(error).__name__}: {error}"
+        ) from error
+
+
+def make_importable(path: Path) -> list[str]:
+    """Let a file's package, or its neighbours, be imported; gives the file's dotted name in parts."""
+    path = path.resolve()
+    root, parts = path.parent, [path.stem]
+    while (root / "__init__.py").exists():
+        parts.insert(0, root.name)
+        root = root.parent
+    if str(root) not in sys.path:
+        sys.path.insert(0, str(root))
+    return parts
 
 
 def _alone(path: Path) -> ModuleType:

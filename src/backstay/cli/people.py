@@ -47,7 +47,9 @@ def inbox(
         screen.show_json(found)
         return
     if not found:
-        screen.say(f"Nothing waits in {queue}." if queue else "Nothing waits for a person. `backstay runs` lists the runs.")
+        screen.say(
+            f"Nothing waits in {queue}." if queue else "Nothing waits for a person. `backstay runs` lists the runs."
+        )
         return
     now = Clock().now()
     made = screen.table("item", "queue", "what", "since", "do", flexible="what")
@@ -58,9 +60,10 @@ def inbox(
 
 
 def _inbox_row(wait: Wait, now: Any) -> tuple[Any, ...]:
+    from rich.text import Text
+
     from backstay.cli import screen
     from backstay.operations.wording import plain
-    from rich.text import Text
 
     title = Text(plain(wait.title, 120))
     if wait.claimed_by:
@@ -73,7 +76,7 @@ def _inbox_row(wait: Wait, now: Any) -> tuple[Any, ...]:
 
 
 def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Count what lies in each queue, with its owner, its oldest item and what is overdue."""
+    """Count what lies in each queue: with its owner, its oldest item and what is overdue."""
     from backstay.cli import screen
     from backstay.store.clock import Clock
     from backstay.store.views import QueueCount
@@ -117,7 +120,9 @@ def owner_of(count: QueueCount, owners: dict[str, str]) -> str:
     return owners.get(count.queue, "operators")
 
 
-def approve(item: ItemName, reason: Reason = "", by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+def approve(
+    item: ItemName, reason: Reason = "", by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False
+) -> None:
     """Approve exactly what was asked; it counts once."""
     decide(item, "approved", reason, by, home, as_json)
 
@@ -176,14 +181,20 @@ def settle(
     happened: Annotated[bool, typer.Option("--happened", help="The effect took place; give its --result.")] = False,
     not_happened: Annotated[bool, typer.Option("--not-happened", help="It did not; it is tried again.")] = False,
     give_up: Annotated[bool, typer.Option("--give-up", help="The workflow gets an error.")] = False,
-    result: Annotated[str, typer.Option("--result", metavar="JSON|@FILE", help="What the action would have returned.")] = "",
+    result: Annotated[
+        str, typer.Option("--result", metavar="JSON|@FILE", help="What the action would have returned.")
+    ] = "",
     reason: Reason = "",
     by: By = "",
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Say what became of an effect that nobody could tell, or answer a failed call."""
-    chosen = [name for name, wanted in (("happened", happened), ("not-happened", not_happened), ("give-up", give_up)) if wanted]
+    """Say what became of an unknown effect, or answer a failed call."""
+    chosen = [
+        name
+        for name, wanted in (("happened", happened), ("not-happened", not_happened), ("give-up", give_up))
+        if wanted
+    ]
     if len(chosen) != 1:
         raise typer.BadParameter("say one of --happened, --not-happened, --give-up")
     outcome: Any = chosen[0]

@@ -5,18 +5,29 @@ from __future__ import annotations
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal
 
 import typer
 
 from backstay.cli.exits import OK, REFUSED
-from backstay.cli.loading import find_workflow, load, split
+from backstay.cli.loading import find_workflow, load, make_importable, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, Home
 
 if TYPE_CHECKING:
+    from rich.console import Console
+
     from backstay.language import Program
     from backstay.language.diagnostics import Diagnostic
-    from rich.console import Console
+
+
+NEXT: Final = (
+    "backstay check app.py",
+    "backstay dev app.py        # runs it; then, in another terminal:",
+    "backstay start app.py:reimburse --input claim.employee=ann --input claim.amount=250",
+    "backstay inbox",
+    "python -m pytest           # its tests",
+)
+"""What to try in a new project."""
 
 
 def init(
@@ -44,9 +55,7 @@ def init(
         screen.show_json({"directory": str(folder), "files": list(files)})
         return
     screen.say(f"Made {', '.join(files)} in {folder}.")
-    for line in (f"cd {folder}", "backstay check app.py", "backstay dev app.py      # runs it; then, in another terminal:",
-                 "backstay start app.py:reimburse --input claim.employee=ann --input claim.amount=250",
-                 "backstay inbox", "python -m pytest         # its test"):  # fmt: skip
+    for line in (f"cd {folder}", *NEXT):
         screen.hint(f"  {line}")
 
 
@@ -64,14 +73,17 @@ def check(
     from backstay.cli import screen
     from backstay.language import check_file
 
+    for file in files:
+        make_importable(file)
     checked = {str(file): check_file(file) for file in files}
     diagnostics = [diagnostic for found in checked.values() for diagnostic in found.diagnostics]
     workflows = [(file, flow) for file, found in checked.items() for flow in found.workflows]
     rules = [(file, rule) for file, found in checked.items() for rule in found.rules]
     if as_json:
         listed = [{"file": file, "name": flow.name, "version": flow.definition.version} for file, flow in workflows]
-        screen.show_json({"ok": not diagnostics, "diagnostics": [diagnostic.as_json() for diagnostic in diagnostics],
-                          "workflows": listed, "rules": [{"file": file, "name": rule.name} for file, rule in rules]})  # fmt: skip
+        named = [{"file": file, "name": rule.name} for file, rule in rules]
+        refusals = [diagnostic.as_json() for diagnostic in diagnostics]
+        screen.show_json({"ok": not refusals, "diagnostics": refusals, "workflows": listed, "rules": named})
         return REFUSED if diagnostics else OK
     print_diagnostics(diagnostics, screen.out())
     if diagnostics:
@@ -90,8 +102,9 @@ def _count(number: int, noun: str) -> str:
 
 def print_diagnostics(diagnostics: Sequence[Diagnostic], console: Console | None = None) -> None:
     """Refusals with their caret, the place and the remedy in colour."""
-    from backstay.cli.screen import err
     from rich.text import Text
+
+    from backstay.cli.screen import err
 
     console = console or err()
     for diagnostic in diagnostics:
@@ -106,7 +119,9 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], console: Console | None
 def graph(
     target: Annotated[str, typer.Argument(metavar="[FILE:NAME]", help="A workflow of a file.")] = "",
     form: Annotated[Literal["svg", "mermaid"], typer.Option("--format", help="What to write.")] = "svg",
-    run: Annotated[str, typer.Option("--run", metavar="RUN", help="Draw this run's own version, and mark its way.")] = "",
+    run: Annotated[
+        str, typer.Option("--run", metavar="RUN", help="Draw this run's own version, and mark its way.")
+    ] = "",
     output: Annotated[Path | None, typer.Option("--output", "-o", metavar="FILE", help="Where to write it.")] = None,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,

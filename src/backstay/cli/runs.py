@@ -52,10 +52,16 @@ def print_runs(found: list[Run]) -> None:
     now = Clock().now()
     made = screen.table("run", "workflow", "status", "started", "key / how it ended", flexible="key / how it ended")
     lines = [
-        (screen.short(run.id), run.workflow, screen.status(run.status), screen.ago(run.started_at, now), run.summary or run.key or "")
+        (screen.short(run.id), run.workflow, screen.status(run.status), screen.ago(run.started_at, now), _about(run))
         for run in found
-    ]  # fmt: skip
+    ]
     screen.rows(made, lines)
+
+
+def _about(run: Run) -> str:
+    from backstay.operations.wording import plain
+
+    return plain(run.summary or run.key or "") if run.summary or run.key else ""
 
 
 def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
@@ -95,7 +101,10 @@ def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: li
     now = Clock().now()
     screen.out().print(heading(row))
     facts = [("started by", row.requester), ("key", row.key or ""), ("parent", row.parent or "")]
-    facts += [("input" if number == 0 else "", f"{label} {value}".strip()) for number, (label, value) in enumerate(pairs(given))]
+    facts += [
+        ("input" if number == 0 else "", f"{label} {value}".strip())
+        for number, (label, value) in enumerate(pairs(given))
+    ]
     if row.status == "finished":
         facts.append(("result", plain(result)))
     elif row.summary:
@@ -106,7 +115,11 @@ def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: li
         screen.say("\nwaits for", "bold")
         made = screen.table("item", "kind", "queue", "what", "since", flexible="what")
         screen.rows(
-            made, [(f"{screen.short(w.run)}/{w.command}", w.kind, w.queue, w.title, screen.ago(w.opened_at, now)) for w in waits]
+            made,
+            [
+                (f"{screen.short(w.run)}/{w.command}", w.kind, w.queue, w.title, screen.ago(w.opened_at, now))
+                for w in waits
+            ],
         )
     screen.say()
 
@@ -148,7 +161,7 @@ def log(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> Non
 
 
 def replay(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
-    """Re-derive a run from its stored definition and journal, and prove that all comes out equal."""
+    """Prove a run: re-derive it from its stored definition and journal, and compare everything."""
     from backstay.cli import screen
     from backstay.operations.proof import prove
     from backstay.store.payloads import Payloads
@@ -158,9 +171,7 @@ def replay(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> 
     if as_json:
         screen.show_json(proof)
         return OK if proof.equal else REFUSED
-    counted = (
-        f"{proof.events} events, {proof.commands} commands, {proof.branches} branches, {proof.effects} effects"
-    )
+    counted = f"{proof.events} events, {proof.commands} commands, {proof.branches} branches, {proof.effects} effects"
     screen.say(f"run {proof.run}  {proof.workflow}@{proof.version[:7]}  {proof.status}", "dim")
     if proof.equal:
         screen.say(f"equal: {counted} re-derived offline; the chain holds.", "bold green")
@@ -213,7 +224,9 @@ def retry(
 
 
 def switch(
-    scope: Annotated[str, typer.Argument(metavar="[SCOPE]", help="all, action:NAME, workflow:NAME, effect:write, ...")] = "",
+    scope: Annotated[
+        str, typer.Argument(metavar="[SCOPE]", help="all, action:NAME, workflow:NAME, effect:write, ...")
+    ] = "",
     off: Annotated[bool | None, typer.Option("--off/--on", help="Stop it, or let it go on.")] = None,
     reason: Reason = "",
     by: By = "",

@@ -77,7 +77,9 @@ def table(*columns: str, flexible: str = "") -> Table:
     made = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="dim", expand=False)
     for column in columns:
         wraps = column == flexible
-        made.add_column(column, overflow="ellipsis" if not wraps else "fold", no_wrap=not wraps, ratio=1 if wraps else None)
+        made.add_column(
+            column, overflow="ellipsis" if not wraps else "fold", no_wrap=not wraps, ratio=1 if wraps else None
+        )
     return made
 
 

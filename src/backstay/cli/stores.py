@@ -29,7 +29,9 @@ def reading(home: Path) -> Iterator[Reader]:
     from backstay.store.database import Reader
 
     if not store_exists(home):
-        raise NotFound(f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one, or name another --home")
+        raise NotFound(
+            f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one, or name another --home"
+        )
     reader = Reader(home / STORE_FILE)
     try:
         yield reader

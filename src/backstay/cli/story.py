@@ -65,7 +65,9 @@ def drawn(line: Line, width: int, *, wide: bool = False) -> Group:
     words = Text(line.text, "bold" if line.mark in ("end", "failed", "asked", "problem") else "")
     if line.line is not None:
         words.append(f"  line {line.line}", "dim")
-    row.add_row(Text(moment(line.at, date=False), "dim"), Text(sign, style), words, Text(who, "blue" if person else "dim"))
+    row.add_row(
+        Text(moment(line.at, date=False), "dim"), Text(sign, style), words, Text(who, "blue" if person else "dim")
+    )
     parts: list[Any] = [row]
     if line.details:
         parts.append(Padding(details(line.details), (0, 0, 0, 11)))

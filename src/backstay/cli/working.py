@@ -29,11 +29,13 @@ LOOK_AGAIN = 0.1
 
 def dev(
     target: Annotated[str, typer.Argument(metavar="FILE[:APP]", help="A file with an `App`, or with workflows.")],
-    reload: Annotated[bool, typer.Option("--reload/--no-reload", help="Start again when a Python file changes.")] = True,
+    reload: Annotated[
+        bool, typer.Option("--reload/--no-reload", help="Start again when a Python file changes.")
+    ] = True,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> int:
-    """Run an application on the store, and tell what happens as it happens. With --json one value per line."""
+    """Run an application on the store, and tell what happens. With --json one value per line."""
     if reload:
         from backstay.cli.reloading import supervise
 
@@ -63,7 +65,9 @@ async def work(app: App, home: Path, as_json: bool) -> None:
         if not as_json:
             waiting = sum(counts.get("waiting", 0) for counts in client.counts().values())
             screen.say(f"{app.name} runs on {home}: {', '.join(app.workflows)}.", "bold")
-            screen.hint(f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log.")
+            screen.hint(
+                f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log."
+            )
         await stop.wait()
         if not as_json:
             screen.hint("Stopping; what is in the middle goes on at the next start.")
@@ -119,8 +123,9 @@ def print_json(news: News) -> None:
 
 def start(
     target: Annotated[str, typer.Argument(metavar="FILE:WORKFLOW", help="A workflow of a file.")],
-    input: Annotated[  # noqa: A002 - the option's word
-        list[str] | None, typer.Option("--input", "-i", metavar="JSON|@FILE|KEY=VALUE", help="May be given several times.")
+    input: Annotated[
+        list[str] | None,
+        typer.Option("--input", "-i", metavar="JSON|@FILE|KEY=VALUE", help="May be given several times."),
     ] = None,
     key: Annotated[str, typer.Option("--key", "-k", help="The same key starts one run only.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
@@ -148,9 +153,7 @@ def start(
     return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
 
 
-async def run_here(
-    path: Path, name: str, given: Any, key: str, who: str, home: Path, wait: bool, as_json: bool
-) -> Run:
+async def run_here(path: Path, name: str, given: Any, key: str, who: str, home: Path, wait: bool, as_json: bool) -> Run:
     """Open the store, start the run and go on until nothing moves, or with `wait` until the run has ended."""
     from backstay.cli.loading import find_workflow
 
@@ -193,7 +196,9 @@ def told_start(row: Run, home: Path) -> None:
     from backstay.operations.wording import plain
 
     how = {"finished": "green", "failed": "bold red", "attention": "bold red"}.get(row.status, "bold")
-    ended = f": {plain(result_of(home, row))}" if row.status == "finished" else f": {row.summary}" if row.summary else ""
+    ended = (
+        f": {plain(result_of(home, row))}" if row.status == "finished" else f": {row.summary}" if row.summary else ""
+    )
     screen.say(f"run {row.id} ({row.workflow}) {'is ' if not row.ended else ''}{row.status}{ended}", how)
     where = f" --home {home}" if home != DEFAULT_HOME else ""
     screen.hint(f"`backstay log {screen.short(row.id)}{where}` tells its story.")

@@ -111,6 +111,12 @@ class Activation:
         self.head = write.append(self.row.id, self.head, event)
         self._unapplied.append((self.head[0], event))
 
+    def unstage(self, head: Head, waits: dict[str, Wait]) -> None:
+        """Take back what was staged since `head`: its write will not be committed."""
+        self.head, self.waits = head, waits
+        while self._unapplied and self._unapplied[-1][0] > head[0]:
+            self._unapplied.pop()
+
     def put_wait(self, write: Write, wait: Wait) -> None:
         self.waits[wait.command] = wait
         write.put("waits", (wait.run, wait.command), wait.row())
@@ -138,6 +144,7 @@ class Activation:
         except BaseException:
             # A cancelled waiter knows nothing of the commit, and a failed commit leaves a gap: load anew either way.
             self.dead = True
+            self._unapplied.clear()
             self.runner.reload_system()
             raise
         finally:
@@ -158,16 +165,16 @@ class Activation:
         if getattr(event, "refs", None):
             event = self.runner.payloads.restore(event, machine.secrets)
         machine.apply(event, seq)
-        if self._watches_labels and isinstance(event, ev.CallReturned | ev.SignalReceived | ev.TaskCompleted):
+        if self._watches_labels:
             self._observe(event)
 
-    def _observe(self, event: ev.CallReturned | ev.SignalReceived | ev.TaskCompleted) -> None:
+    def _observe(self, event: Event) -> None:
         if isinstance(event, ev.CallReturned):
             action = self.runner.gateway.actions.get(event.action)
             self.labels.observe(event.result, untrusted=action is None or action.untrusted)
         elif isinstance(event, ev.SignalReceived):
             self.labels.observe(event.payload, untrusted=True)
-        else:
+        elif isinstance(event, ev.TaskCompleted):
             self.labels.observe(event.value, untrusted=False)
 
     # --- advancing ---
@@ -203,9 +210,13 @@ class Activation:
             ]  # fmt: skip
             if not fresh:
                 return
-            write = Write()
-            for leaf in fresh:
-                self.runner.opener.open(self, leaf, write)
+            write, head, waits = Write(), self.head, dict(self.waits)
+            try:
+                for leaf in fresh:
+                    self.runner.opener.open(self, leaf, write)
+            except BaseException:
+                self.unstage(head, waits)
+                raise
             new = {leaf.id for leaf in fresh}
             others_wait = all(leaf.state in EXTERNAL for leaf in self.machine.unsettled if leaf.id not in new)
             if others_wait and not self._tasks and new <= self.waits.keys():

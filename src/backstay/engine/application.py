@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -93,7 +93,7 @@ class App:
         synchronous: str = "FULL",
         resume: bool = True,
         on_commit: Callable[[int], None] | None = None,
-    ) -> AsyncIterator[Client]:
+    ) -> AsyncGenerator[Client, None]:
         """Own the store in `home`, resume what was left, and give the client.
 
         resume: False only opens it, to decide or look while nothing runs. on_commit: called in the writer's thread after

@@ -15,12 +15,13 @@ from pydantic import ValidationError
 
 from backstay import events as ev
 from backstay.actions import Action, invalid
-from backstay.commands import Call, Task
+from backstay.commands import Call, Task, WaitFor
 from backstay.engine.activation import Activation
 from backstay.engine.frames import Open, adapter_for
+from backstay.engine.opening import model_schema
 from backstay.engine.runner import Runner
 from backstay.errors import Conflict, NotAllowed, NotFound, StoreUnavailable
-from backstay.events import Refs
+from backstay.events import Refs, journalable
 from backstay.governance.approvals import check_decider
 from backstay.language import Workflow
 from backstay.store.journal import Write
@@ -78,17 +79,18 @@ class Client:
         found = self._loaded(run)
 
         def change(case: Activation, write: Write) -> None:
+            if not case.loaded:
+                raise Conflict(f"run {case.row.id} needs attention; `backstay retry` it, then send the signal again")
             if id is not None and id in case.machine.signal_ids:
                 return
             refs: Refs = {}
-            packed = self._runner.payloads.pack(write, payload, "/payload", refs)
+            waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, name)), None)
+            shape = waiting.command.type if waiting is not None and isinstance(waiting.command, WaitFor) else None
+            answer = _check_answer(shape, payload, f"payload of signal {name!r}")
+            packed = self._runner.payloads.pack(write, answer, "/payload", refs, shape and model_schema(shape))
             event = ev.SignalReceived(at=self._stamp(), by=by, name=name, payload=packed, id=id, refs=refs or None)
             case.stage(write, event)
-            waiting = next(
-                (leaf for leaf in case.machine.open.values() if getattr(leaf.command, "name", "") == name), None
-            )
             if waiting is not None:
-                _check_answer(getattr(waiting.command, "type", None), payload, f"payload of signal {name!r}")
                 case.clear_wait(write, waiting.id)
 
         await self._runner.deliver(found.row.id, change)
@@ -96,7 +98,14 @@ class Client:
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
         event = ev.CancelRequested(at=self._stamp(), by=by, reason=reason)
-        await self._runner.deliver(self.run(run).id, lambda case, write: case.stage(write, event))
+
+        def change(case: Activation, write: Write) -> None:
+            case.stage(write, event)
+            if case.row.status == "attention":
+                case.clear_wait(write, "attention")
+                case.set_status(write, "running")
+
+        await self._runner.deliver(self.run(run).id, change)
 
     async def wait(self, run: str) -> Run:
         """Return the run's row once it has ended."""
@@ -238,6 +247,7 @@ class Client:
             form = opened.form if isinstance(opened, ev.TaskOpened) else None
             if form is None:
                 answer = value if isinstance(value, dict) else {"comment": "" if value is None else str(value)}
+                answer = journalable(answer, f"the report on task {wait.id}")
             else:
                 answer = _check_answer(leaf.command.form, value, f"the form of task {wait.id}")
             packed = self._runner.payloads.pack(write, answer, "/value", refs, form)
@@ -254,12 +264,11 @@ class Client:
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             refs: Refs = {}
-            leaf = self._leaf(case, wait)
+            leaf, answer, schema = self._leaf(case, wait), None, None
             if outcome == "happened" and isinstance(leaf.command, Call):
                 action = self._runner.gateway.actions.get(leaf.command.action)
-                if action is not None:
-                    _check_result(action, result)
-            packed = self._runner.payloads.pack(write, result, "/result", refs)
+                answer, schema = (result, None) if action is None else _check_result(action, result)
+            packed = self._runner.payloads.pack(write, answer, "/result", refs, schema)
             event = ev.CallSettled(
                 at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed, reason=reason,
                 refs=refs or None,
@@ -368,6 +377,8 @@ class Client:
             return self._runner.loaded(self.run(run).id)
 
     def _leaf(self, case: Activation, wait: Wait) -> Open:
+        if not case.loaded:
+            raise Conflict(f"run {wait.run} needs attention; `backstay retry` it, then it can be answered")
         leaf = case.machine.find(wait.command)
         if leaf is None:
             raise Conflict(f"{wait.id} does not wait any more")
@@ -403,16 +414,19 @@ def _hint(waits: list[Wait]) -> str:
 def _check_answer(shape: Any, value: Json, what: str) -> Json:
     """Validate what a person or sender gave against the type the workflow asked for, and write it as JSON."""
     if shape is None:
-        return value
+        return journalable(value, what)
     adapter = adapter_for(shape)
     try:
-        return adapter.dump_python(adapter.validate_python(value), mode="json")
+        return journalable(adapter.dump_python(adapter.validate_python(value), mode="json", by_alias=True), what)
     except ValidationError as error:
         raise invalid(what, error) from None
 
 
-def _check_result(action: Action[Any], result: Json) -> None:
-    try:
-        action.result.validate_python(result)
-    except ValidationError as error:
-        raise invalid(f"the result of action {action.name!r}", error) from None
+def _check_result(action: Action[Any], result: Json) -> tuple[Json, Json]:
+    """A result that a person gave, written as the action itself would, and the schema that says what of it is private."""
+    answer = _check_answer(action.result, result, f"the result of action {action.name!r}")
+    return answer, action.interface["result"] if action.seals_result else None
+
+
+def _waits_for(leaf: Open, name: str) -> bool:
+    return isinstance(leaf.command, WaitFor) and leaf.command.name == name

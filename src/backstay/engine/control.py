@@ -1,7 +1,7 @@
 """Control: lets other processes of the same user ask the one that owns a store to decide, start, cancel, retry.
 
-The owner listens on loopback only, on a port and with a 256-bit token that stand in `worker.json`, readable by its owner
-alone. A request is one JSON line naming a method of the table below; reading needs no request, the file can be read.
+The owner listens on loopback only, on a port and with a 256-bit token that stand in `worker.json`, which only its user
+may read. A request is one JSON line naming a method of the table below; reading needs no request, the file can be read.
 """
 
 from __future__ import annotations

@@ -84,15 +84,13 @@ _SHAPES: dict[Any, TypeAdapter[Any]] = {}
 
 def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
     """The adapter that reads a command's answer, or None when JSON is what the workflow gets."""
-    match command:
-        case Call() | Start():
-            shape = command.returns
-        case Task():
-            shape = command.form
-        case WaitFor():
-            shape = command.type
-        case _:
-            shape = None
+    shape = None
+    if isinstance(command, (Call, Start)):
+        shape = command.returns
+    elif isinstance(command, Task):
+        shape = command.form
+    elif isinstance(command, WaitFor):
+        shape = command.type
     return None if shape is None else adapter_for(shape)
 
 
@@ -116,4 +114,5 @@ def fault_of(error: BaseException, secrets: Mapping[str, str]) -> Fault:
         if trace.tb_frame.f_code.co_filename.startswith(STORED_FILE):
             line = trace.tb_lineno
         trace = trace.tb_next
-    return Fault(type=type(error).__name__, message=redact(str(error), secrets)[:2000], line=line)
+    message = str(redact(str(error), secrets))[:2000].encode("utf-8", "backslashreplace").decode()
+    return Fault(type=type(error).__name__, message=message, line=line)

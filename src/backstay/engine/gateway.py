@@ -10,6 +10,7 @@ made a question to a person. Nothing else in Backstay invokes an action, and a t
 from __future__ import annotations
 
 import asyncio
+import inspect
 from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -204,7 +205,7 @@ class Gateway:
             async with asyncio.timeout(gate.action.timeout_seconds):
                 found = (
                     await function(key)
-                    if asyncio.iscoroutinefunction(function)
+                    if inspect.iscoroutinefunction(function)
                     else await self._threads.run(lambda: function(key))
                 )
             result = None if found is None else gate.action.write_result(found)
@@ -256,7 +257,7 @@ class Gateway:
         text = str(error) or repr(error)
         if isinstance(error, TimeoutError):
             text = f"no answer within {gate.action.timeout_seconds:g} s"
-        return str(redact(text, gate.case.machine.secrets))[:2000]
+        return str(redact(text, gate.case.machine.secrets))[:2000].encode("utf-8", "backslashreplace").decode()
 
     def _may_retry(self, action: Action[Any], leaf: Open) -> bool:
         made = leaf.attempt + (action.effect == "read") - leaf.spent

@@ -29,7 +29,7 @@ from backstay.errors import (
     JournalMismatch,
     TimedOut,
 )
-from backstay.events import Event, Fault, Trail
+from backstay.events import Event, Fault, Trail, journalable
 from backstay.language import Program, Tracker, new_context
 from backstay.store.payloads import redact
 from backstay.types import Decision, Done, Json, Winner
@@ -272,6 +272,8 @@ class Machine:
 
     def on_signal(self, event: ev.SignalReceived, seq: int) -> None:
         if event.id is not None:
+            if event.id in self.signal_ids:  # two of them were on their way at once
+                return
             self.signal_ids.add(event.id)
         for leaf in self.open.values():
             if isinstance(leaf.command, WaitFor) and leaf.command.name == event.name:
@@ -331,12 +333,10 @@ class Machine:
         """Hand answers up to the workflow until it waits again; a loop, so that no workflow can exhaust the stack."""
         while self._ready:
             node, value, error = self._ready.popleft()
-            if isinstance(node, Open):
+            if isinstance(node, Open) and self.open.pop(node.id, None) is None:
                 if self.orphans.pop(node.id, None) is not None:
                     self._end_if_clear()
-                    continue
-                if self.open.pop(node.id, None) is None:
-                    continue
+                continue
             if node.parent is not None:
                 self._child_done(node.parent, node.index, value, error)
             elif isinstance(node, Open) and node.id.startswith("c"):
@@ -396,7 +396,8 @@ class Machine:
             self._end(self._ending)
             return
         try:
-            self._end(Outcome(status="finished", result=self.program.write_result(value)))
+            result = journalable(self.program.write_result(value), f"result of workflow {self.program.name!r}")
+            self._end(Outcome(status="finished", result=result))
         except InvalidInput as error:
             self._end(
                 Outcome(status="failed", fault=Fault(type="InvalidResult", message=redact(str(error), self.secrets)))
@@ -407,7 +408,7 @@ class Machine:
         self._plant(command, str(self._count), command.site, None, 0)
 
     def _plant(self, command: Command[Any], id_: str, site: str, parent: Fork | None, index: int) -> Open | Fork:
-        if isinstance(command, Gather | Race):
+        if isinstance(command, (Gather, Race)):
             fork = Fork(command=command, parent=parent, index=index)
             fork.missing, fork.results = len(command.children), [None] * len(command.children)
             if not command.children:
@@ -419,7 +420,7 @@ class Machine:
             return fork
         leaf = Open(id=id_, command=command, site=site, parent=parent, index=index)
         self.open[id_] = leaf
-        if isinstance(command, Call | Start):
+        if isinstance(command, (Call, Start)):
             self._write_args(leaf, command)
         elif isinstance(command, WaitFor) and self._signals.get(command.name):
             self._answer_json(leaf, self._signals[command.name].popleft())
@@ -455,8 +456,9 @@ class Machine:
                 self.orphans[leaf.id] = leaf
         self.open.clear()
         self._ready.clear()
+        awaited = self._count
         self._drive(None, Interrupted(outcome.reason))
-        if self.open:  # a workflow cannot await while it is being ended
+        if self._count > awaited:  # a workflow cannot await while it is being ended; what is open now undoes its effects
             self.open.clear()
             self._coroutine.close()
             self._end(outcome)

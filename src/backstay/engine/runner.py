@@ -61,7 +61,7 @@ class Runner:
         clock: Clock,
         payloads: Payloads,
         gateway: Gateway,
-        workflows: Mapping[str, Workflow],
+        workflows: Mapping[str, Workflow[..., Any]],
         settings: Mapping[str, Json],
     ) -> None:
         self.journal, self.reader, self.clock, self.payloads = journal, reader, clock, payloads
@@ -156,9 +156,8 @@ class Runner:
             earlier = self.reader.value("run_by_key", (workflow, key))
             if earlier is not None:
                 return str(earlier)
-        input_ = found.write_input((), input_)
+        input_ = ev.journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
-        self._keep_definition(write, found.definition)
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema)
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
@@ -166,6 +165,7 @@ class Runner:
             trigger=trigger, refs=refs or None,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
+        self._keep_definition(write, found.definition)
         row = Run(
             id=run, workflow=workflow, version=found.definition.version, status="running", key=key,
             parent=started.parent, parent_command=started.parent_command, requester=by, started_at=at,
@@ -257,8 +257,12 @@ class Runner:
         activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
-        write = Write()
-        change(activation, write)
+        write, head, waits = Write(), activation.head, dict(activation.waits)
+        try:
+            change(activation, write)
+        except BaseException:
+            activation.unstage(head, waits)
+            raise
         if activation.row.status == "waiting":
             activation.set_status(write, "running")
         await activation.commit(write)

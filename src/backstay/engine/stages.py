@@ -16,7 +16,7 @@ from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers
 from backstay.engine.replay import Machine
 from backstay.errors import InvalidInput
-from backstay.events import Event
+from backstay.events import Event, journalable
 from backstay.governance.approvals import call_digest
 from backstay.governance.budgets import Limits, crossed
 from backstay.governance.labels import Labels
@@ -112,6 +112,8 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
         gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
     try:
         text = to_json(gate.args)
+        if b"NaN" in text or b"Infinity" in text:
+            journalable(gate.args, f"arguments of action {gate.name!r}")
         gate.size, gate.values = len(text), gate.action.read_arguments(text)
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))

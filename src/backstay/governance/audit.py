@@ -247,7 +247,9 @@ class _Verifier:
         head = self._reader.one("event_at", (run, seq))
         last = self._reader.value("head_of_run", (run,)) or 0
         if head is None:
-            return f"its row names event {seq} as its newest, but the journal ends at event {last}: the tail was cut off"
+            return (
+                f"its row names event {seq} as its newest, but the journal ends at event {last}: the tail was cut off"
+            )
         if head["hash"] != row["head"]:
             return f"the head in its row is not the hash of event {seq}: one of them was changed"
         if status in ENDED and (head["kind"] != f"run_{status}" or last != seq):

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import CLASS_KINDS, Closure, Item
+from backstay.language.constants import impure_parts
 from backstay.language.diagnostics import Diagnostic
 from backstay.language.library import REFUSED_CALLS
 from backstay.language.names import Comprehension, parameters, targets, variables
@@ -101,15 +102,8 @@ class FunctionChecker:
             self.refuse("B123", argument, argument.arg)
 
     def _default(self, node: ast.expr) -> None:
-        kind = self.closure.kind(node.id) if isinstance(node, ast.Name) else ""
-        literal = isinstance(node, ast.UnaryOp | ast.Constant) or kind in VALUE_KINDS
-        member = (
-            isinstance(node, ast.Attribute)
-            and isinstance(node.value, ast.Name)
-            and self.closure.kind(node.value.id) in ("enum", "later")
-        )
-        empty = isinstance(node, ast.Tuple) and not node.elts
-        if not (literal or member or empty):
+        mutable = any(isinstance(inner, ast.List | ast.Dict) for inner in ast.walk(node))
+        if mutable or impure_parts(node, self.closure):
             self.refuse("B122", node)
 
     def block(self, body: Iterable[ast.stmt]) -> None:

@@ -156,6 +156,13 @@ class Instrument(ast.NodeTransformer):
         test = ast.UnaryOp(op=ast.Not(), operand=self.conditions.report(node.test, step_of(node)))
         return ast.If(test=test, body=[ast.Raise(exc=call("raised", error), cause=None)], orelse=[])
 
+    def visit_Return(self, node: ast.Return) -> Any:
+        """A comparison that a rule returns is its verdict: what it compared is reported."""
+        if node.value is not None:
+            step = step_of(node)
+            node.value = self.conditions.report(node.value, step) if step else self.expr(node.value)
+        return node
+
     def visit_While(self, node: ast.While) -> Any:
         node.test = self.conditions.report(node.test, step_of(node))
         node.body = [ast.Expr(call("tick")), *self.block(node.body)]

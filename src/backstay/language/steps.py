@@ -111,6 +111,8 @@ def _own(node: ast.AST, closure: Closure, local: set[str], in_test: bool) -> Ite
     elif isinstance(node, ast.BoolOp) and not in_test:
         kind = "and" if isinstance(node.op, ast.And) else "or"
         yield node, kind, f"{kind}.{tree_digest(node)[:6]}", node
+    elif isinstance(node, ast.Return) and isinstance(node.value, ast.Compare):
+        yield node, "return", f"return.{tree_digest(node.value)[:6]}", node.value
     elif isinstance(node, ast.Await):
         yield node, *_awaited(node.value, closure, local), node.value
     elif isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id not in local:

@@ -36,7 +36,7 @@ def text(value: Any) -> str:
         return value
     if kind is Decimal or kind in _PLAIN:
         return str(bounded(value))
-    if isinstance(value, Enum):
+    if isinstance(value, Enum | date | time | timedelta | str):
         return str(value)
     if isinstance(value, BaseException):
         return error_text(value)

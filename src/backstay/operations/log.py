@@ -122,7 +122,7 @@ class Teller:
             shape = DECISIONS.get(kind, "{text} → {verdict}")
             text = shape.format(text=words, name=_spaced(entry.get("name", "")), verdict=verdict(came_to))
         details = [(_spaced(label), plain(value)) for label, value in (entry.get("values") or {}).items()]
-        fresh = [detail for detail in details if detail not in self.told]
+        fresh = [detail for detail in details if detail not in self.told and f"{detail[0]}?" not in text]
         self.told.update(fresh)
         if entry.get("row") is not None:
             fresh.append(("row", plain(entry["row"])))
@@ -181,7 +181,9 @@ class Teller:
     def attempt_failed(self, seq: int, event: ev.AttemptFailed) -> None:
         again = f"tried again at {moment(event.retry_at, date=False)}"
         details = [*self.given(event), ("error", _fault(event.fault)), ("next", again)]
-        self.add(seq, event, "retry", f"{self.about(event.command, event.action)}: attempt {event.attempt} failed", details)
+        self.add(
+            seq, event, "retry", f"{self.about(event.command, event.action)}: attempt {event.attempt} failed", details
+        )
 
     def call_failed(self, seq: int, event: ev.CallFailed) -> None:
         details = [*self.given(event), ("error", _fault(event.fault))]
@@ -189,7 +191,9 @@ class Teller:
         self.add(seq, event, "problem", words, details)
 
     def denied(self, seq: int, event: ev.CallDenied) -> None:
-        self.add(seq, event, "problem", f"{event.action} was not allowed", [("by", event.stage), ("reason", event.reason)])
+        self.add(
+            seq, event, "problem", f"{event.action} was not allowed", [("by", event.stage), ("reason", event.reason)]
+        )
 
     def queued(self, seq: int, event: ev.CallQueued) -> None:
         self.opened[event.command], self.actions[event.command] = event, event.action
@@ -254,7 +258,11 @@ class Teller:
     def timer_fired(self, seq: int, event: ev.TimerFired) -> None:
         opened = self.opened.get(event.command)
         missed = isinstance(opened, ev.WaitOpened)
-        words = f"“{opened.name}” did not come in time" if missed and isinstance(opened, ev.WaitOpened) else "The time has come"
+        words = (
+            f"“{opened.name}” did not come in time"
+            if missed and isinstance(opened, ev.WaitOpened)
+            else "The time has come"
+        )
         self.add(seq, event, "wait", words, self.took(event))
 
     def wait_opened(self, seq: int, event: ev.WaitOpened) -> None:
@@ -276,7 +284,7 @@ class Teller:
         self.add(seq, event, "wait", f"{name} {event.status}", [*details, *self.took(event)])
 
     def drawn(self, seq: int, event: ev.Drawn) -> None:
-        words = DRAWN[event.what] if event.what in DRAWN else event.what
+        words = DRAWN.get(event.what, event.what)
         value = moment(event.value) if event.what == "now" else plain(event.value)
         self.add(seq, event, "note", words.format(name=event.name), [("→", value)])
 
@@ -288,7 +296,9 @@ class Teller:
     def started(self, seq: int, event: ev.RunStarted) -> None:
         details = [*pairs(event.input), ("key", event.key or ""), ("trigger", event.trigger)]
         aside = _kept_aside(event, "/input")
-        self.add(seq, event, "start", f"{event.workflow} was started", [*details, ("input", aside)] if aside else details)
+        self.add(
+            seq, event, "start", f"{event.workflow} was started", [*details, ("input", aside)] if aside else details
+        )
 
     def cancel(self, seq: int, event: ev.CancelRequested) -> None:
         self.add(seq, event, "answered", "Asked to stop the run", [("reason", event.reason)])
@@ -302,7 +312,14 @@ class Teller:
 
     def failed(self, seq: int, event: ev.RunFailed) -> None:
         where = {"line": event.fault.line} if event.fault.line else {}
-        self.add(seq, event, "failed", "Failed", [("error", _fault(event.fault)), ("took", span(self.began, event.at))], **where)
+        self.add(
+            seq,
+            event,
+            "failed",
+            "Failed",
+            [("error", _fault(event.fault)), ("took", span(self.began, event.at))],
+            **where,
+        )
 
     def cancelled(self, seq: int, event: ev.RunCancelled) -> None:
         self.add(seq, event, "failed", "Cancelled", [("reason", event.reason), ("took", span(self.began, event.at))])
@@ -371,7 +388,11 @@ DECISIONS: Final[dict[str, str]] = {
 """How each kind of branch is told; other kinds show their text and verdict."""
 
 SETTLED: Final = {"happened": "it did happen", "not-happened": "it did not happen; tried again", "give-up": "given up"}
-VERDICTS: Final = {"approved": "Approved", "rejected": "Rejected", "expired": "Nobody decided in time; it counts as rejected"}
+VERDICTS: Final = {
+    "approved": "Approved",
+    "rejected": "Rejected",
+    "expired": "Nobody decided in time; it counts as rejected",
+}
 DRAWN: Final = {
     "now": "Looks at the clock",
     "random": "Draws a number",

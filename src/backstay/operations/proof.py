@@ -1,4 +1,4 @@
-"""Proof: re-derives a case from its stored definition and journal, offline, and says whether everything comes out equal.
+"""Proof: re-derives a case from its stored definition and journal, offline, and says whether all comes out equal.
 
 Every command, argument, branch, verdict and result must be what the program, driven again, asks for and decides; at the
 end the outcome must be the recorded one, or the open commands those that the run is recorded to wait for.
@@ -84,7 +84,9 @@ def _read(reader: Reader, run: str) -> tuple[Run, list[Stored], list[Wait]]:
         except JournalCorrupted:
             stored = []
         waits = [read_wait(item) for item in reader.all("waits_of_run", (row.id,))]
-        if row == find_run(reader, row.id) and reader.value("head_of_run", (row.id,)) == (stored[-1].seq if stored else None):
+        if row == find_run(reader, row.id) and reader.value("head_of_run", (row.id,)) == (
+            stored[-1].seq if stored else None
+        ):
             break
     return row, stored, waits
 
@@ -252,7 +254,9 @@ def _check_waits(row: Run, machine: Machine, waits: list[Wait]) -> None:
         leaf = machine.find(wait.command)
         if leaf is not None and wait.kind not in _kinds(leaf):
             line = machine.program.line_of(leaf.site)
-            raise _Differs(f"{wait.command} is recorded as {wait.kind!r}, but on replay it is {leaf.state!r}", None, line)
+            raise _Differs(
+                f"{wait.command} is recorded as {wait.kind!r}, but on replay it is {leaf.state!r}", None, line
+            )
 
 
 def _kinds(leaf: Open) -> frozenset[str]:

@@ -25,6 +25,7 @@ _READABLE: Final = (
 
 _RECORD: Final = re.compile(r"^[A-Z]\w*\([a-z_]\w*=.*\)$", re.DOTALL)
 _QUOTED: Final = re.compile(r"\b([a-z_]\w*)='([^']*)'")
+_EMPTY: Final = re.compile(r"\b[a-z_]\w*=(?:''|None)(?:, )?")
 _BARE: Final = re.compile(r"\b([a-z_]\w*)=")
 _PSEUDONYM: Final = re.compile(r"\b([a-z][\w-]*):([0-9a-f]{8})[0-9a-f]{12}\b")
 _VERDICTS: Final = {True: "yes", False: "no", "True": "yes", "False": "no", None: "nothing", "None": "nothing"}
@@ -65,7 +66,7 @@ def _plain(value: Any) -> str:
 
 def _record(text: str) -> str:
     """`Order(number='7', total=Decimal('9'))`, as the trail writes a model: `number 7, total 9`."""
-    inner = condition(text).removesuffix(")").partition("(")[2]
+    inner = condition(_EMPTY.sub("", text)).removesuffix(")").partition("(")[2].removesuffix(", ")
     return _BARE.sub(r"\1 ", _QUOTED.sub(r"\1 \2", inner))
 
 

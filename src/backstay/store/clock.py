@@ -27,8 +27,10 @@ class Clock:
     def timestamp(self) -> float:
         """Seconds since the epoch, never less than before."""
         wall = self.wall()
-        self.behind = max(0.0, self._last - wall)
-        self._last = max(self._last, wall)
+        if wall >= self._last:
+            self._last, self.behind = wall, 0.0
+        else:
+            self.behind = self._last - wall
         return self._last
 
     def seen(self, moment: datetime) -> None:
@@ -40,7 +42,7 @@ class Clock:
 
     def stamp(self) -> str:
         """The present moment as RFC 3339 text with microseconds."""
-        whole, micros = divmod(round(self.timestamp() * 1_000_000), 1_000_000)
+        whole, micros = divmod(int(self.timestamp() * 1_000_000), 1_000_000)
         if whole != self._second[0]:
             self._second = (whole, datetime.fromtimestamp(whole, UTC).isoformat()[:19])
         return f"{self._second[1]}.{micros:06d}Z"

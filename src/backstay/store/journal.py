@@ -118,12 +118,13 @@ class Journal:
 
     def submit(self, write: Write) -> asyncio.Future[None]:
         """Hand in a write; the future is done once it is synced. Raises StoreUnavailable or StoreFenced through it."""
-        loop = asyncio.get_running_loop()
+        loop = self._loop
+        if loop is None:
+            loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         with self._lock:
             if self._closing or self._fault:
                 raise self._fault or StoreUnavailable("the store is closed")
-            self._loop = loop
             self._pending.append((write, future))
             first = len(self._pending) == 1
         if first:

@@ -9,6 +9,6 @@ from backstay.language import rule, workflow
 
 
 @rule
-def refused(seen: list[int] = [], at: Any = Decimal('1')) -> Any:
+def refused(seen: list[int] = [], at: Any = abs(1)) -> Any:
     seen.append(1)
     return seen

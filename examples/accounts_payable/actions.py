@@ -17,6 +17,7 @@ from backstay.types import IdempotencyKey
 from examples.accounts_payable import arrivals, matching, reading
 from examples.accounts_payable.erp import Erp, RefusedByErp
 from examples.accounts_payable.models import Document, Invoice, Match, Order, Posting, Reading, Seen, Vendor
+from examples.accounts_payable.rules import needs_review
 
 BUYER = "Nordkai Trading GmbH"
 BUYER_VAT = "DE811907980"
@@ -42,9 +43,7 @@ def use(home: Path | str) -> None:
 def home() -> Path:
     folder = _Home.folder or os.environ.get(HOME_VARIABLE)
     if not folder:
-        raise RuntimeError(
-            f"accounts payable does not know its home: call actions.use(home) or set {HOME_VARIABLE}"
-        )
+        raise RuntimeError(f"accounts payable does not know its home: call actions.use(home) or set {HOME_VARIABLE}")
     return Path(folder)
 
 
@@ -55,11 +54,14 @@ def erp() -> Erp:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-@action(effect="read", timeout="40s", concurrency=4, on_failure="raise", untrusted=True)
+@action(effect="read", timeout="40s", concurrency=4, untrusted=True)
 def read_document(document: Document) -> Reading:
-    """Type and completeness, then the fields; raises DocumentUnreadable when there is no invoice to read."""
+    """Type and completeness, then the fields; a file without an invoice in it gives a reading that says why."""
     path = home() / "documents" / document.path
-    return reading.read_document(document, path, buyer=BUYER, buyer_vat=BUYER_VAT)
+    try:
+        return reading.read_document(document, path, buyer=BUYER, buyer_vat=BUYER_VAT)
+    except reading.DocumentUnreadable as error:
+        return Reading(invoice=Invoice(), confidence=0.0, unreadable=str(error))
 
 
 @action(effect="read", retry=QUICK)
@@ -96,10 +98,13 @@ def value_in_euro(total: Decimal, currency: str) -> Decimal:
 
 
 @action(effect="write", retry=QUICK)
-def enter_arrival(document: Document, vendor_id: str | None, number: str, key: IdempotencyKey) -> None:
-    """Take the document's place in the register, with the vendor and number that a machine read, if any."""
+def enter_arrival(document: Document, reading: Reading, key: IdempotencyKey) -> None:
+    """Take the document's place in the register, with the vendor and number if a machine read them for sure."""
     del key  # the register holds each document once, so its digest is the key
-    arrivals.enter(erp(), document, vendor_id, number)
+    invoice, books = reading.invoice, erp()
+    sure = not needs_review(reading)
+    vendor = books.find_vendor(invoice.vendor, invoice.vendor_vat, invoice.vendor_iban) if sure else None
+    arrivals.enter(books, document, vendor.id if vendor else None, invoice.number)
 
 
 @action(effect="write", timeout="30s", retry=IN_TURN)
@@ -146,9 +151,7 @@ def create_invoice_from_backlog(posting: Posting, key: IdempotencyKey) -> str:
     try:
         return erp().create_invoice(posting, key)
     except RefusedByErp as refusal:
-        raise RuntimeError(
-            str(refusal)
-        ) from refusal  # keeps it in the backlog, where a person can mend its cause
+        raise RuntimeError(str(refusal)) from refusal  # keeps it in the backlog, where a person can mend its cause
 
 
 @action(effect="write", retry=QUICK)

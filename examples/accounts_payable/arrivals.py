@@ -51,9 +51,7 @@ def claim(erp: Erp, document: Document, vendor_id: str, number: str, *, patient:
         missing = _first_missing(db, entry)
         if missing and not patient and _count_refusal(db, document.digest) > PATIENCE:
             while missing:
-                _take(
-                    db, missing, turn=0, digest="", name="(not read in time)", vendor_id=None, number_key=""
-                )
+                _take(db, missing, turn=0, digest="", name="(not read in time)", vendor_id=None, number_key="")
                 missing = _first_missing(db, entry)
         seen = [] if missing else _before(db, entry)
     if missing:  # after the commit, so that the refusal counts
@@ -81,9 +79,7 @@ def _count_refusal(db: sqlite3.Connection, digest: str) -> int:
     return int(db.execute(queries("erp_queries.sql")["refuse"], {"digest": digest}).fetchone()["count"])
 
 
-def _add(
-    db: sqlite3.Connection, document: Document, vendor_id: str | None, number: str, arrival: int | None
-) -> None:
+def _add(db: sqlite3.Connection, document: Document, vendor_id: str | None, number: str, arrival: int | None) -> None:
     """Take the arrival's own place, or without one a turn at the end."""
     turn = 0
     if arrival is None:

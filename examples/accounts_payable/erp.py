@@ -20,6 +20,7 @@ from typing import Any, Literal, TypeVar, cast
 
 from backstay.errors import NotRetryable
 from examples.accounts_payable.figures import key as bare
+from examples.accounts_payable.figures import masked
 from examples.accounts_payable.models import Order, OrderLine, Posting, Vendor
 
 HERE = Path(__file__).parent
@@ -30,6 +31,10 @@ FaultKind = Literal["raise", "hang", "rubbish", "half"]
 
 class ErpUnavailable(Exception):
     """The ERP could not be reached, or its answer was lost; another attempt with the same key is safe."""
+
+
+class RateMissing(Exception):
+    """The table of rates lacks a currency; the call waits for somebody to add it."""
 
 
 class RefusedByErp(NotRetryable):
@@ -53,17 +58,17 @@ class Erp:
 
     # --- master data ------------------------------------------------------------------------------------
 
-    def find_vendor(self, name: str, vat: str = "", iban: str = "") -> Vendor | None:
+    def find_vendor(self, name: str, vat: str = "", iban: str | None = None) -> Vendor | None:
         """The vendor with this tax number, account or name, in this order; `problem` says what does not fit."""
 
         def work() -> Vendor | None:
             with self.transaction() as db:
                 row = (
                     _one(db, "vendor_by_vat", vat=vat)
-                    or _one(db, "vendor_by_iban", iban=iban)
+                    or _one(db, "vendor_by_iban", iban=iban or "")
                     or _one(db, "vendor_by_name", name_key=bare(name))
                 )
-            return _vendor(row, iban) if row else None
+            return _vendor(row, iban or "") if row else None
 
         return self._perform("find_vendor", name, work)
 
@@ -94,13 +99,11 @@ class Erp:
             return {row["word"]: row["cost_centre"] for row in _all(db, "cost_centres")}
 
     def in_euro(self, amount: Decimal, currency: str) -> Decimal:
-        """An amount at the house rate; raises RefusedByErp for a currency that has none."""
+        """An amount at the house rate; raises RateMissing for a currency that has none, until somebody adds it."""
         with self.transaction() as db:
             row = _one(db, "rate", currency=currency)
         if not row:
-            raise RefusedByErp(
-                f"currency {currency!r} has no rate: add it to the table of rates, then try again"
-            )
+            raise RateMissing(f"currency {currency!r} has no rate: add it to the table of rates, then retry this call")
         return (amount * Decimal(row["euro"])).quantize(Decimal("0.01"))
 
     # --- invoices, payments, messages -------------------------------------------------------------------
@@ -208,9 +211,7 @@ class Erp:
     def held_twice(self) -> list[str]:
         """Everything that the books hold more than once: numbers, documents, payments. Must be empty."""
         with self.transaction() as db:
-            return [
-                f"{row['what']} {row['name']} is held {row['times']} times" for row in _all(db, "held_twice")
-            ]
+            return [f"{row['what']} {row['name']} is held {row['times']} times" for row in _all(db, "held_twice")]
 
     # --- failing on purpose -----------------------------------------------------------------------------
 
@@ -268,9 +269,7 @@ class Erp:
         """One transaction: committed and synced at the end, rolled back on an error."""
         if not self.path.exists():
             raise ErpUnavailable(f"the ERP's database {self.path.name!r} is not there: `seed` creates it")
-        db = sqlite3.connect(
-            f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=15, isolation_level=None
-        )
+        db = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True, timeout=15, isolation_level=None)
         try:
             db.row_factory = sqlite3.Row
             db.execute("PRAGMA foreign_keys = ON")
@@ -383,11 +382,9 @@ def _vendor(row: sqlite3.Row, iban: str) -> Vendor:
     if row["status"] == "blocked":
         problem = f"vendor {row['id']} is blocked by purchasing"
     elif iban and row["iban"] and iban != row["iban"]:
-        known = f"the master data of {row['id']} say {row['iban']}"
-        problem = f"the invoice asks to pay {iban}, and {known}: confirm by telephone"
-    return Vendor(
-        id=row["id"], name=row["name"], status=row["status"], cost_centre=row["cost_centre"], problem=problem
-    )
+        known = f"the master data of {row['id']} say {masked(row['iban'])}"
+        problem = f"the invoice asks to pay {masked(iban)}, and {known}: confirm by telephone"
+    return Vendor(id=row["id"], name=row["name"], status=row["status"], cost_centre=row["cost_centre"], problem=problem)
 
 
 def _order(db: sqlite3.Connection, head: sqlite3.Row) -> Order:

@@ -23,6 +23,7 @@ from examples.accounts_payable.figures import (
     first_date,
     ibans,
     key,
+    masked,
     plain,
     vat_numbers,
 )  # fmt: skip
@@ -48,9 +49,7 @@ class Candidate:
 
     def found(self) -> Found:
         place: Place | None = self.cell.place if self.cell else None
-        return Found(
-            text=str(self.value), confidence=round(min(self.score, 1.0), 3), why=self.why, place=place
-        )
+        return Found(text=str(self.value), confidence=round(min(self.score, 1.0), 3), why=self.why, place=place)
 
 
 @dataclass(frozen=True)
@@ -106,17 +105,16 @@ def _reading(
     credit = values.get("total", Decimal(0)) < 0 or _is_credit(sheet)
     invoice = Invoice(kind="credit note" if credit else "invoice", lines=lines, **values)
     needed = {
-        name: best[name].score if best[name] else 0.0
-        for name in ("vendor", "number", "issued", "total", "currency")
+        name: best[name].score if best[name] else 0.0 for name in ("vendor", "number", "issued", "total", "currency")
     }  # type: ignore[union-attr]
-    doubts = [
-        f"{name} is {'missing' if not sure else 'unsure'}" for name, sure in needed.items() if sure < 0.6
-    ]
+    doubts = [f"{name} is {'missing' if not sure else 'unsure'}" for name, sure in needed.items() if sure < 0.6]
     if lines_sure < 0.6:
         doubts.append("the lines could not be read reliably" if lines else "no lines were found")
     if credit:
         doubts.append("this is a credit note")
     found = {name: candidate.found() for name, candidate in best.items() if candidate}
+    if "vendor_iban" in found:
+        found["vendor_iban"] = found["vendor_iban"].model_copy(update={"text": masked(values["vendor_iban"])})
     if lines:
         found["lines"] = Found(
             text=f"{len(lines)} lines", confidence=round(lines_sure, 3), why="quantity x price = amount"
@@ -189,9 +187,7 @@ def _only_date(sheet: Sheet, american: bool) -> Candidate | None:
     )
 
 
-def _identifier(
-    sheet: Sheet, find: Callable[[str], list[str]], score: float, without: str = ""
-) -> Candidate | None:
+def _identifier(sheet: Sheet, find: Callable[[str], list[str]], score: float, without: str = "") -> Candidate | None:
     """A number with check digits or a fixed form: the first that is not ours."""
     bought = {label.row for label in sheet.named("buyer")}
     candidates: list[Candidate] = []
@@ -251,17 +247,13 @@ def _amounts(sheet: Sheet, lines: Sequence[Line]) -> dict[str, Candidate | None]
         for net in [*nets, None]:
             for tax in [*taxes, None]:
                 bonus, why = _adds_up(total.value, net, tax, summed if lines else None)
-                worth = (
-                    total.score + (net.score * 0.1 if net else 0) + (tax.score * 0.1 if tax else 0) + bonus
-                )
+                worth = total.score + (net.score * 0.1 if net else 0) + (tax.score * 0.1 if tax else 0) + bonus
                 choices.append((worth, total, net, tax, why))
     if not choices:
         return {"total": None, "net": None, "tax": None}
     _, total, net, tax, why = max(choices, key=lambda choice: choice[0])
     bonus, _ = _adds_up(total.value, net, tax, summed if lines else None)
-    sure = min(
-        0.99, total.score * (0.82 if bonus == 0 else 0.6 if bonus < 0 else 1) + (0.25 if bonus > 0 else 0)
-    )
+    sure = min(0.99, total.score * (0.82 if bonus == 0 else 0.6 if bonus < 0 else 1) + (0.25 if bonus > 0 else 0))
     total = Candidate(total.value, sure, f"{total.why}; {why}", total.cell)
     return {"total": total, "net": net or _implied(total, tax), "tax": tax}
 
@@ -281,9 +273,7 @@ def _with_sum(taxes: list[Candidate]) -> list[Candidate]:
     return [*rates, Candidate(together, min(rate.score for rate in rates), "sum of the tax rows", None)]
 
 
-def _adds_up(
-    total: Decimal, net: Candidate | None, tax: Candidate | None, summed: Decimal | None
-) -> tuple[float, str]:
+def _adds_up(total: Decimal, net: Candidate | None, tax: Candidate | None, summed: Decimal | None) -> tuple[float, str]:
     """A bonus for sums that are right, a malus for sums that are wrong, and which."""
     near = Decimal("0.02") if total == total.to_integral_value() else Decimal("0.021")
     base = net.value if net else summed
@@ -294,11 +284,7 @@ def _adds_up(
         return -0.4, "does not add up"
     if net and tax:
         right = summed is not None and abs(summed - net.value) <= near
-        return (
-            (1.0, "lines make the net, net and tax make the total")
-            if right
-            else (0.7, "net and tax make the total")
-        )
+        return (1.0, "lines make the net, net and tax make the total") if right else (0.7, "net and tax make the total")
     if net and summed is not None and abs(summed - net.value) > near:
         return -0.2, "the lines do not make the total"
     return 0.5, "lines and tax make the total"
@@ -384,9 +370,7 @@ def _is_figure_or_label(sheet: Sheet, row: int, cell: Cell, named: bool) -> bool
 
 def _under(sheet: Sheet, cell: Cell, name: str) -> bool:
     return any(
-        label.cell.page == cell.page
-        and abs(label.cell.left - cell.left) < 8
-        and 0 < cell.top - label.cell.top < 26
+        label.cell.page == cell.page and abs(label.cell.left - cell.left) < 8 and 0 < cell.top - label.cell.top < 26
         for label in sheet.named(name)
     )
 

@@ -11,9 +11,7 @@ from decimal import Decimal
 from functools import lru_cache
 
 _GROUPED = r"\d{1,3}(?:[.,'’ \u00a0\u202f]\d{3})+(?:[.,]\d{1,4})?"
-_AMOUNT = re.compile(
-    rf"(?P<minus>[-−–(]\s?)?(?P<body>{_GROUPED}|\d{{1,12}}(?:[.,]\d{{1,4}})?)(?P<after>-|\))?"
-)
+_AMOUNT = re.compile(rf"(?P<minus>[-−–(]\s?)?(?P<body>{_GROUPED}|\d{{1,12}}(?:[.,]\d{{1,4}})?)(?P<after>-|\))?")
 _DECIMAL = re.compile(r"\d([.,])\d{2}\)?-?$")
 _SYMBOLS = {
     "€": "EUR",
@@ -26,9 +24,7 @@ _SYMBOLS = {
     "Fr.": "CHF",
     "kr": "SEK",
 }
-CURRENCIES = frozenset(
-    ["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD"]
-)
+CURRENCIES = frozenset(["EUR", "USD", "GBP", "CHF", "JPY", "SEK", "NOK", "DKK", "PLN", "CZK", "HUF", "CAD", "AUD"])
 _CURRENCY = re.compile(r"(?<![A-Za-z])([A-Z]{3})(?![A-Za-z])|(€|£|¥|US\$|\$|zł|SFr\.|Fr\.|\bkr\b)")
 
 
@@ -102,9 +98,7 @@ _MONTHS = {
 }
 _ISO = re.compile(r"(\d{4})[-/.](\d{1,2})[-/.](\d{1,2})(?!\d)")
 _DAY_FIRST = re.compile(r"(\d{1,2})[-/.]\s?(\d{1,2})[-/.]\s?(\d{4}|\d{2})(?!\d)")
-_DAY_MONTH = re.compile(
-    r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?\s+(?:de\s+)?([^\W\d_]{3,12})\.?,?\s+(?:de\s+)?(\d{4})"
-)
+_DAY_MONTH = re.compile(r"(\d{1,2})(?:st|nd|rd|th|er|º|\.)?\s+(?:de\s+)?([^\W\d_]{3,12})\.?,?\s+(?:de\s+)?(\d{4})")
 _MONTH_DAY = re.compile(r"([^\W\d_]{3,12})\.?\s+(\d{1,2})(?:st|nd|rd|th)?,?\s+(\d{4})")
 
 
@@ -127,9 +121,7 @@ def first_date(text: str, *, month_first: bool = False) -> tuple[date, float, in
     return None
 
 
-def _checked(
-    found: re.Match[str], year: int, month: int, day: int, sure: float
-) -> tuple[date, float, int] | None:
+def _checked(found: re.Match[str], year: int, month: int, day: int, sure: float) -> tuple[date, float, int] | None:
     try:
         value = date(year, month, day)
     except ValueError:
@@ -151,16 +143,17 @@ _VAT = re.compile(
 @lru_cache(maxsize=1024)
 def iban_is_right(text: str) -> bool:
     """Whether the check digits of an IBAN are right (ISO 13616: mod 97 is 1)."""
-    return (
-        15 <= len(text) <= 34 and int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
-    )
+    return 15 <= len(text) <= 34 and int("".join(str(int(sign, 36)) for sign in text[4:] + text[:4])) % 97 == 1
 
 
 def ibans(text: str) -> list[str]:
     """Every IBAN with right check digits in the text, without spaces."""
-    return [
-        bare for found in _IBAN.finditer(text) if (bare := found[1].replace(" ", "")) and iban_is_right(bare)
-    ]
+    return [bare for found in _IBAN.finditer(text) if (bare := found[1].replace(" ", "")) and iban_is_right(bare)]
+
+
+def masked(iban: str) -> str:
+    """An IBAN as people may be shown it: enough to recognise one, too little to use it."""
+    return f"{iban[:4]} … {iban[-4:]}" if iban else ""
 
 
 def vat_numbers(text: str) -> list[str]:

@@ -90,9 +90,7 @@ class InboxFolder:
                 self._take(name, now[name])
             except OSError as error:
                 reason = error.strerror or type(error).__name__
-                self.problems[name] = (
-                    f"{name!r} cannot be read ({reason}): give this program the right to read it"
-                )
+                self.problems[name] = f"{name!r} cannot be read ({reason}): give this program the right to read it"
             else:
                 self.problems.pop(name, None)
         self._seen = now
@@ -105,6 +103,17 @@ class InboxFolder:
     def arrived(self) -> list[Document]:
         """Every document that ever arrived, in order."""
         return self._documents("arrived")
+
+    def untaken(self) -> list[str]:
+        """Files in the folder whose present content never arrived; those in `problems` are among them."""
+        digests = {document.digest for document in self.arrived()}
+        return [name for name, _ in sorted(self._files()) if self._digest(name) not in digests]
+
+    def _digest(self, name: str) -> str:
+        try:
+            return document_from(self.folder / name).digest
+        except OSError:
+            return ""
 
     def _documents(self, query: str) -> list[Document]:
         with self._ledger() as db:

@@ -106,9 +106,7 @@ def _line(row: Row, columns: Sequence[Column], mark: str) -> Line | None:
     figures: dict[str, Decimal] = {}
     for cell in row.cells:
         value = amount(cell.text, mark)
-        if (
-            value is None and cell.text[:1].isdigit() and len(cell.words) > 1
-        ):  # a quantity with its unit: 4 pcs
+        if value is None and cell.text[:1].isdigit() and len(cell.words) > 1:  # a quantity with its unit: 4 pcs
             value = amount(cell.words[0].text, mark)
             near = _nearest(cell, columns, of=_FIGURES)
             value = value if near and near.name == "quantity" and near.distance(cell) < 25 else None

@@ -65,10 +65,7 @@ def unreadable(name: str) -> dict[str, str]:
 
 def order_of(case: Case) -> dict[str, Any] | None:
     """The purchase order and what was received, such that the case's story comes true."""
-    if (
-        case.story in ("no-order", "wrong-order", "other-order", "sent-twice", "unknown-vendor")
-        or not case.order
-    ):
+    if case.story in ("no-order", "wrong-order", "other-order", "sent-twice", "unknown-vendor") or not case.order:
         return None
     lines: list[dict[str, str]] = []
     for position, item in enumerate(_ordered(case)):
@@ -150,9 +147,7 @@ def make(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
             "story": "copy of brandt-januar.pdf",
         }
     )
-    for name, content in hostile_files(
-        by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"]
-    ).items():
+    for name, content in hostile_files(by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"]).items():
         (folder / name).write_bytes(content)
         rows.append(unreadable(name))
     return sorted(rows, key=lambda row: row["file"]), master_data(all_cases)
@@ -167,9 +162,7 @@ def main() -> None:
         writer.writerows(rows)
     text = json.dumps(master, ensure_ascii=False, indent=1)
     (HERE / "master_data.json").write_text(text + "\n", encoding="utf-8")
-    print(
-        f"{len(rows)} files, {sum(file.stat().st_size for file in (HERE / 'invoices').iterdir()) // 1024} kB"
-    )
+    print(f"{len(rows)} files, {sum(file.stat().st_size for file in (HERE / 'invoices').iterdir()) // 1024} kB")
 
 
 if __name__ == "__main__":

@@ -45,9 +45,7 @@ def _fitting(line: Line, open_lines: Sequence[OrderLine]) -> list[OrderLine]:
     by_item = [other for other in open_lines if line.item and key(other.item) == key(line.item)]
     among = by_item or open_lines
     by_words = [other for other in among if key(other.description) == key(line.description)]
-    alike = [
-        other for other in among if SequenceMatcher(None, words, plain(other.description)).ratio() >= ALIKE
-    ]
+    alike = [other for other in among if SequenceMatcher(None, words, plain(other.description)).ratio() >= ALIKE]
     fitting = by_words or (by_item if len(by_item) == 1 else alike)
     same = {(other.cost_centre, other.price) for other in fitting}
     return fitting[:1] if len(same) == 1 else fitting  # the same goods ordered twice: either line will do

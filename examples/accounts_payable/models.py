@@ -11,6 +11,8 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from backstay.types import Sensitive
+
 
 class Frozen(BaseModel):
     """Base of everything that travels through the process."""
@@ -61,12 +63,12 @@ class Line(Frozen):
 
 
 class Invoice(Frozen):
-    """What an invoice says. A field that could not be read is empty or None."""
+    """What an invoice says. A field that could not be read is empty or None; the bank account is sealed in the journal."""
 
     kind: Literal["invoice", "credit note"] = "invoice"
     vendor: str = ""
     vendor_vat: str = ""
-    vendor_iban: str = ""
+    vendor_iban: Sensitive["pii"] | None = None  # noqa: F821, UP037 - a data class, not a forward reference
     number: str = ""
     issued: date | None = None
     currency: str = ""
@@ -87,6 +89,8 @@ class Reading(Frozen):
     """Why a person should look, in words; empty when nobody needs to."""
     found: dict[str, Found] = Field(default_factory=dict)
     pages: int = 0
+    unreadable: str = ""
+    """Why no invoice can be read from the file at all; empty when one can."""
 
 
 class Vendor(Frozen):
@@ -242,12 +246,4 @@ class MismatchJudged(Frozen):
     """Whether to pay in spite of the differences."""
 
     verdict: Literal["accept", "reject"]
-    comment: str = ""
-
-
-class PostedByHand(Frozen):
-    """Back from the manual backlog: post it now, it was posted by hand under this id, or it is given up."""
-
-    verdict: Literal["try again", "posted", "reject"]
-    invoice_id: str = ""
     comment: str = ""

@@ -138,9 +138,7 @@ def _cells(group: list[Word], page: int) -> Iterator[Cell]:
         yield Cell(tuple(current), page)
 
 
-def longest(
-    words: Sequence[str], at: int, vocabulary: Vocabulary, limit: int = 5
-) -> tuple[int, str, float] | None:
+def longest(words: Sequence[str], at: int, vocabulary: Vocabulary, limit: int = 5) -> tuple[int, str, float] | None:
     """The longest phrase of the vocabulary that starts at word `at`: how many words, its name, its worth."""
     for count in range(min(limit, len(words) - at), 0, -1):
         hit = vocabulary.get(tuple(words[at : at + count]))

@@ -60,9 +60,7 @@ def has_script(content: bytes) -> bool:
     left = 8_000_000
     for found in _PACKED.finditer(content):
         try:
-            text = zlib.decompressobj().decompress(
-                content[found.end() : found.end() + 2_000_000], max(left, 1)
-            )
+            text = zlib.decompressobj().decompress(content[found.end() : found.end() + 2_000_000], max(left, 1))
         except zlib.error:
             continue
         if _names_script(text):

@@ -27,26 +27,23 @@ from examples.accounts_payable.actions import (
 from examples.accounts_payable.models import (
     Document,
     DuplicateJudged,
-    Invoice,
     LinesCoded,
     MismatchJudged,
     OrderFound,
     Outcome,
-    Reading,
     Reviewed,
     VendorFound,
 )  # fmt: skip
 from examples.accounts_payable.rules import (
     coded,
     corrected,
-    incomplete,
+    facts,
     mismatches,
     needs_approval,
     needs_review,
     posting_of,
     uncoded_lines,
     vendor_unusable,
-    was_seen_before,
 )  # fmt: skip
 
 
@@ -59,83 +56,59 @@ async def pay_invoice(invoice_id: str, amount: Decimal, currency: str) -> str:
 @workflow
 async def process_invoice(document: Document) -> Outcome:
     """Read, check, match, approve and post one incoming invoice."""
-    unreadable = ""
-    reading = Reading(invoice=Invoice(), confidence=0.0)
-    vendor = None
-    try:
-        reading = await read_document(document)
-    except ActionFailed as failure:
-        unreadable = failure.message
-    invoice = reading.invoice
-    if unreadable == "" and not needs_review(reading):
-        vendor = await find_vendor(invoice)
-    await enter_arrival(document, vendor.id if vendor is not None else None, invoice.number)
-
-    while unreadable != "" or needs_review(reading) or incomplete(invoice):
-        queue = "unreadable" if unreadable != "" else "invoice-review"
-        review = await task(
-            queue, show={"document": document, "reading": reading, "problem": unreadable}, form=Reviewed
-        )
-        if review.reject != "":
+    reading = await read_document(document)
+    await enter_arrival(document, reading)
+    while needs_review(reading):
+        queue = "unreadable" if reading.unreadable else "invoice-review"
+        doubts = reading.unreadable or reading.doubts
+        review = await task(queue, show={**facts(document, reading), "doubts": doubts}, form=Reviewed)
+        if review.reject:
             return Outcome.rejected(review.reject)
-        invoice = corrected(invoice, review)
-        unreadable = ""
-        reading = Reading(invoice=invoice, confidence=1.0, found=reading.found, pages=reading.pages)
-        vendor = await find_vendor(invoice)
+        reading = corrected(reading, review)
+    invoice, shown = reading.invoice, facts(document, reading)
 
-    while vendor is None or vendor_unusable(vendor):
-        found = await task("vendor-set-up", show={"invoice": invoice, "vendor": vendor}, form=VendorFound)
-        if found.reject != "":
+    vendor = await find_vendor(invoice)
+    while vendor_unusable(vendor):
+        found = await task("vendor-set-up", show={**shown, "vendor": vendor}, form=VendorFound)
+        if found.reject:
             return Outcome.rejected(found.reject)
         vendor = await vendor_by_id(found.vendor_id)
 
     order = await find_order(invoice.po_number, vendor.id)
     while order is None:
-        answer = await task("missing-po", show={"invoice": invoice, "vendor": vendor}, form=OrderFound)
-        if answer.reject != "":
+        answer = await task("missing-po", show={**shown, "vendor": vendor}, form=OrderFound)
+        if answer.reject:
             return Outcome.rejected(answer.reject)
         order = await find_order(answer.po_number, vendor.id)
 
     seen = await claim_number(document, vendor.id, invoice.number)
-    if was_seen_before(seen):
-        judged = await task(
-            "possible-duplicate", show={"invoice": invoice, "seen": seen}, form=DuplicateJudged
-        )
+    if seen:
+        judged = await task("possible-duplicate", show={**shown, "seen": seen}, form=DuplicateJudged)
         if judged.verdict == "duplicate":
             return Outcome.duplicate(judged.comment)
 
     match = await match_invoice(invoice, order)
-    lines = match.lines
-    if len(uncoded_lines(match)) > 0:
-        coding = await task(
-            "coding", show={"invoice": invoice, "lines": uncoded_lines(match)}, form=LinesCoded
-        )
-        if coding.reject != "":
+    while uncoded_lines(match):
+        coding = await task("coding", show={**shown, "lines": uncoded_lines(match)}, form=LinesCoded)
+        if coding.reject:
             return Outcome.rejected(coding.reject)
-        lines = coded(match, coding.lines)
-    differences = mismatches(match)
-    if len(differences) > 0:
-        verdict = await task(
-            "mismatch",
-            show={"invoice": invoice, "order": order, "differences": differences},
-            form=MismatchJudged,
-        )
-        if verdict.verdict == "reject":
-            return Outcome.rejected(verdict.comment)
+        match = coded(match, coding.lines)
+    if differences := mismatches(match):
+        judgement = await task("mismatch", show={**shown, "order": order, "off": differences}, form=MismatchJudged)
+        if judgement.verdict == "reject":
+            return Outcome.rejected(judgement.comment)
 
     euro = await value_in_euro(invoice.total, invoice.currency)
     if needs_approval(euro):
-        decision = await approval("ap-approvers", show={"invoice": invoice, "euro": euro}, evidence=match)
+        decision = await approval("ap-approvers", show={**shown, "euro": euro}, evidence=match)
         if not decision.approved:
             return Outcome.rejected(decision.reason)
 
-    posting = posting_of(invoice, vendor, order.number, document.digest, lines, was_seen_before(seen))
+    posting = posting_of(document, invoice, vendor, order, match, separate=len(seen) > 0)
     try:
         invoice_id = await create_invoice(posting)
     except ActionFailed as failure:
         await alert_it(f"invoice {invoice.number} of {vendor.name} cannot be posted", failure.message)
         invoice_id = await create_invoice_from_backlog(posting)
-    await start(
-        pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}"
-    )
+    await start(pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}")
     return Outcome.posted(invoice_id)

@@ -121,9 +121,7 @@ def check_file(document: Document, path: Path) -> None:
             name, "missing", f"is no longer kept under {document.path!r}: drop it into the folder again"
         )
     if document_from(path).digest != document.digest:
-        raise DocumentUnreadable(
-            name, "changed", "is not what arrived: its kept copy was changed; drop it in again"
-        )
+        raise DocumentUnreadable(name, "changed", "is not what arrived: its kept copy was changed; drop it in again")
 
 
 def read_pages(path: Path, name: str, seconds: float = SECONDS, worker: Path = WORKER) -> dict[str, Any]:
@@ -132,9 +130,7 @@ def read_pages(path: Path, name: str, seconds: float = SECONDS, worker: Path = W
     if status is None:
         raise _unreadable(name, "too much time")
     if status != 0 or not out or len(out) > ANSWER_BYTES:
-        exhausted = (
-            b"memory" in err.lower() or status == -signal.SIGABRT
-        )  # pdfium aborts when it gets no memory
+        exhausted = b"memory" in err.lower() or status == -signal.SIGABRT  # pdfium aborts when it gets no memory
         raise _unreadable(name, "too much memory" if exhausted else "crash")
     try:
         answer: dict[str, Any] = json.loads(out)
@@ -151,9 +147,7 @@ def _run(command: list[str], seconds: float) -> tuple[int | None, bytes, bytes]:
     `subprocess` and not `fork`, because the parent has threads; a bounded read,
     because a child that was taken over may write for ever.
     """
-    child = subprocess.Popen(
-        command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE
-    )
+    child = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     late = threading.Event()
 
     def stop() -> None:
@@ -195,9 +189,7 @@ def understood(document: Document, answer: dict[str, Any], *, buyer: str, buyer_
     if answer["script"]:
         doubts.insert(0, "the file brings JavaScript, which an invoice does not need; it was not run")
     if answer["cut"]:
-        doubts.append(
-            f"only the first {len(pages)} of {answer['count']} pages were read: the document is too long"
-        )
+        doubts.append(f"only the first {len(pages)} of {answer['count']} pages were read: the document is too long")
     if damaged:
         doubts.append(f"damaged and not read: page {', '.join(map(str, damaged))}")
     if reading.confidence < SURE and not doubts:

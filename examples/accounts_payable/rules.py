@@ -7,13 +7,14 @@ from decimal import Decimal
 from backstay import DecisionTable, rule
 from examples.accounts_payable.models import (
     Coded,
+    Document,
     Invoice,
     LineMatch,
     Match,
+    Order,
     Posting,
     Reading,
     Reviewed,
-    Seen,
     Vendor,
 )  # fmt: skip
 
@@ -36,20 +37,55 @@ PRICE_TOLERANCE = DecisionTable(
 
 
 @rule
+def missing(invoice: Invoice) -> list[str]:
+    """The fields without which nothing can be posted."""
+    needed = {
+        "vendor": invoice.vendor, "number": invoice.number, "issued": invoice.issued, "total": invoice.total,
+        "currency": invoice.currency,
+    }  # fmt: skip
+    return [name for name, value in needed.items() if value is None or value == ""]
+
+
+@rule
 def needs_review(reading: Reading) -> bool:
     """A person must read what the machine is not sure of."""
-    return reading.confidence < SURE or len(reading.doubts) > 0
+    return reading.confidence < SURE or len(reading.doubts) > 0 or len(missing(reading.invoice)) > 0
+
+
+@rule
+def corrected(reading: Reading, review: Reviewed) -> Reading:
+    """The reading with the fields that a person filled in; an empty field keeps what was read."""
+    old, total = reading.invoice, review.total
+    invoice = Invoice(
+        kind=old.kind, vendor=review.vendor or old.vendor, vendor_vat=old.vendor_vat, vendor_iban=old.vendor_iban,
+        number=review.number or old.number, issued=review.issued or old.issued,
+        currency=review.currency or old.currency, total=old.total if total is None else total,
+        net=old.net if total is None else None, tax=old.tax if total is None else None,
+        po_number=review.po_number or old.po_number, lines=old.lines,
+    )  # fmt: skip
+    doubts = [f"{name} is missing" for name in missing(invoice)]
+    return Reading(invoice=invoice, confidence=1.0, doubts=doubts, found=reading.found, pages=reading.pages)
+
+
+@rule
+def facts(document: Document, reading: Reading) -> dict[str, object]:
+    """What a person is shown of any case: the file, what was read from it, and on which page each field stands."""
+    invoice = reading.invoice
+    return {
+        "file": document.name,
+        "vendor": invoice.vendor,
+        "number": invoice.number,
+        "total": "" if invoice.total is None else f"{invoice.total} {invoice.currency}",
+        "page": {name: found.place.page for name, found in reading.found.items() if found.place is not None},
+        "document": document,
+        "invoice": invoice,
+    }
 
 
 @rule
 def vendor_unusable(vendor: Vendor | None) -> bool:
     """Unknown, blocked, or with bank details that nobody has confirmed."""
     return vendor is None or vendor.problem != ""
-
-
-@rule
-def was_seen_before(seen: list[Seen]) -> bool:
-    return len(seen) > 0
 
 
 @rule
@@ -85,8 +121,8 @@ def needs_approval(euro: Decimal) -> bool:
 
 
 @rule
-def coded(match: Match, words: list[Coded]) -> list[LineMatch]:
-    """The lines with the cost centres that their owner gave."""
+def coded(match: Match, words: list[Coded]) -> Match:
+    """The match with the cost centres that their owner gave; a line that was not named stays without one."""
     lines: list[LineMatch] = []
     for line in match.lines:
         given = [word.cost_centre for word in words if word.description == line.description]
@@ -97,40 +133,15 @@ def coded(match: Match, words: list[Coded]) -> list[LineMatch]:
                 cost_centre=centre, price_off=line.price_off, over_received=line.over_received,
             )
         )  # fmt: skip
-    return lines
-
-
-@rule
-def corrected(invoice: Invoice, review: Reviewed) -> Invoice:
-    """The invoice with the fields that a person filled in; an empty field keeps what was read."""
-    return Invoice(
-        kind=invoice.kind, vendor=review.vendor or invoice.vendor, vendor_vat=invoice.vendor_vat,
-        vendor_iban=invoice.vendor_iban, number=review.number or invoice.number,
-        issued=review.issued or invoice.issued,
-        currency=review.currency or invoice.currency, total=invoice.total if review.total is None else review.total,
-        net=invoice.net if review.total is None else None, tax=invoice.tax if review.total is None else None,
-        po_number=review.po_number or invoice.po_number, lines=invoice.lines,
-    )  # fmt: skip
-
-
-@rule
-def incomplete(invoice: Invoice) -> bool:
-    """Whether a field is missing without which nothing can be posted."""
-    return (
-        invoice.vendor == ""
-        or invoice.number == ""
-        or invoice.issued is None
-        or invoice.total is None
-        or invoice.currency == ""
-    )
+    return Match(lines=lines, net_off=match.net_off, head=match.head)
 
 
 @rule
 def posting_of(
-    invoice: Invoice, vendor: Vendor, po_number: str, document: str, lines: list[LineMatch], separate: bool
+    document: Document, invoice: Invoice, vendor: Vendor, order: Order, match: Match, separate: bool
 ) -> Posting:
     """What the ERP is asked to create."""
     return Posting(
         vendor_id=vendor.id, number=invoice.number, issued=invoice.issued, currency=invoice.currency,
-        total=invoice.total, po_number=po_number, document=document, lines=lines, separate=separate,
+        total=invoice.total, po_number=order.number, document=document.digest, lines=match.lines, separate=separate,
     )  # fmt: skip

@@ -136,9 +136,7 @@ _COLUMNS: dict[str, str] = {
 }
 
 LABELS: dict[Phrase, tuple[str, float]] = {
-    tuple(phrase.split()): (name, worth)
-    for name, phrases in _LABELS.items()
-    for phrase, worth in phrases.items()
+    tuple(phrase.split()): (name, worth) for name, phrases in _LABELS.items() for phrase, worth in phrases.items()
 }
 COLUMNS: dict[Phrase, tuple[str, float]] = {
     tuple(phrase.split()): (name, 1.0) for name, phrases in _COLUMNS.items() for phrase in phrases.split("|")

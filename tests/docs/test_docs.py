@@ -13,6 +13,9 @@ from types import ModuleType
 
 import pytest
 
+from backstay.engine.stages import STAGES
+from backstay.language import check_file
+
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^`]*)$")
@@ -96,8 +99,9 @@ def test_every_python_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypat
 def test_a_block_that_does_not_run_says_why(page: Path) -> None:
     for block in blocks(page):
         if block.info.startswith("python") and block.info != "python":
-            assert block.info == "python no-run", f"{page.name}:{block.line}: {block.info!r} is no kind of block"
-            assert block.before.startswith("<!-- no-run:"), f"{page.name}:{block.line}: say why above it"
+            kinds = ("python no-run", "python refused")
+            assert block.info in kinds, f"{page.name}:{block.line}: {block.info!r} is no kind of block"
+            assert block.info == "python refused" or block.before.startswith("<!-- no-run:"), f"{page.name}:{block.line}: say why above it"
 
 
 def anchors(page: Path) -> set[str]:
@@ -139,3 +143,36 @@ def test_decisions_have_their_four_parts() -> None:
     for page in (ROOT / "docs" / "decisions").glob("[0-9]*.md"):
         headings = re.findall(r"(?m)^## (.*)$", page.read_text("utf-8"))
         assert headings == ["Context", "Decision", "Consequences", "Alternatives"], page.name
+
+
+def refused() -> list[tuple[Path, Block, str]]:
+    found: list[tuple[Path, Block, str]] = []
+    for page in PAGES:
+        listed = blocks(page)
+        for number, block in enumerate(listed):
+            if block.info == "python refused":
+                found.append((page, block, expected_output(listed, number) or ""))
+    return found
+
+
+@pytest.mark.parametrize(("page", "block", "expected"), refused(), ids=lambda value: getattr(value, "name", ""))
+def test_a_refused_program_is_refused_in_these_words(page: Path, block: Block, expected: str, tmp_path: Path) -> None:
+    file = tmp_path / expected.partition(":")[0]
+    file.write_text(block.text + "\n", "utf-8")
+    told = "\n\n".join(str(diagnostic) for diagnostic in check_file(file).diagnostics)
+    assert told.replace(str(file), file.name) == expected
+
+
+def test_the_readme_tells_the_two_commands_on_one_line_each() -> None:
+    lines = (ROOT / "README.md").read_text("utf-8").splitlines()
+    assert "pip install uv && uv run backstay demo" in lines
+    assert "pip install uv && uv run pytest" in lines
+    assert "pip install uv && uv run pytest" in (ROOT / ".ci" / "run").read_text("utf-8").splitlines()
+
+
+def test_the_gate_is_told_in_its_order() -> None:
+    page = (ROOT / "docs" / "effects-and-guarantees.md").read_text("utf-8")
+    told = re.findall(r"(?m)^\d\. .*$", page.partition("## The gate")[2].partition("\n## ")[0])
+    words = ("pinned", "schema", "switch", "breaker", "limits", "sink", "policy")
+    assert len(STAGES) == len(told) == len(words)
+    assert all(word in line for word, line in zip(words, told, strict=True))

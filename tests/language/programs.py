@@ -249,7 +249,7 @@ class Writer:
                 [
                     "except ActionFailed as error:\n    t = str(error)",
                     "except ProcessError:",
-                    "except Exception as error:\n    t = str(error)",
+                    "except Exception as error:\n    t = str(error) if isinstance(error, ProcessError) else 'other'",
                 ]
             )
         )

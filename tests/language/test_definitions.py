@@ -81,7 +81,9 @@ def load(tmp_path: Path) -> Load:
         ('    """A bill."""\n', ""),
     ],
 )
-def test_comments_layout_and_docstrings_are_not_part_of_the_version(load: Load, change: tuple[str, str]) -> None:
+def test_comments_layout_and_docstrings_are_not_part_of_the_version(
+    load: Load, change: tuple[str, str]
+) -> None:
     assert load(change).definition.version == load().definition.version
 
 
@@ -138,7 +140,9 @@ def test_a_definition_from_outside_is_checked_like_any_other(load: Load) -> None
     document = json.loads(load().definition.text)
     hostile = "def too_much(invoice):\n    return open('/etc/passwd').read()\n"
     document["sources"]["too_much"]["text"] = hostile
-    next(item for item in document["items"] if item["name"] == "too_much")["tree"] = tree_digest(parse_item(hostile))
+    next(item for item in document["items"] if item["name"] == "too_much")["tree"] = tree_digest(
+        parse_item(hostile)
+    )
     with pytest.raises(WorkflowRefused, match="B206"):
         compile_definition(canonical(document))
 
@@ -165,7 +169,11 @@ def test_input_is_checked_against_a_closed_schema(load: Load) -> None:
 
 def test_awaiting_a_workflow_in_a_workflow_starts_a_child(load: Load) -> None:
     command = load()({"vendor": "v"}, note="n")
-    assert (command.workflow, command.args, command.returns) == ("check", {"invoice": {"vendor": "v"}, "note": "n"}, str)
+    assert (command.workflow, command.args, command.returns) == (
+        "check",
+        {"invoice": {"vendor": "v"}, "note": "n"},
+        str,
+    )
 
 
 def test_the_trail_says_what_was_decided_and_why_without_sealed_values(load: Load) -> None:
@@ -197,7 +205,11 @@ def test_the_trail_says_what_was_decided_and_why_without_sealed_values(load: Loa
 
 def test_step_ids_survive_edits_elsewhere(load: Load) -> None:
     before = set(load().program.steps)
-    after = set(load(("    known = ", "    moment = await now()\n    known = "), ('"known" if', '"well known" if')).program.steps)
+    after = set(
+        load(
+            ("    known = ", "    moment = await now()\n    known = "), ('"known" if', '"well known" if')
+        ).program.steps
+    )
     assert before <= after
 
 

@@ -132,15 +132,24 @@ def test_fields_with_the_names_of_methods_are_read_from_models(ends: Flow) -> No
     [
         ("return sum([0.1] * 10)", 0.9999999999999999),
         ("return str(zip([1], [2])) + str(enumerate(['a']))", "[(1, 2)][(0, 'a')]"),
-        ("return f'{date(2026, 3, 7):%d.%m.%y}|{3.14159:.2f}|{Decimal(5):>6}|{True!r:5}'", "07.03.26|3.14|     5|True "),
+        (
+            "return f'{date(2026, 3, 7):%d.%m.%y}|{3.14159:.2f}|{Decimal(5):>6}|{True!r:5}'",
+            "07.03.26|3.14|     5|True ",
+        ),
         ("try:\n    int('x')\nexcept ValueError as error:\n    return str(error)", "ValueError"),
         ("try:\n    raise ValueError('mine')\nexcept ValueError as error:\n    return f'{error}'", "mine"),
-        ("try:\n    assert 1 > 2, 'said so'\nexcept AssertionError as error:\n    return str(error)", "said so"),
+        (
+            "try:\n    assert 1 > 2, 'said so'\nexcept AssertionError as error:\n    return str(error)",
+            "said so",
+        ),
         ("return 2.0 ** 3", 8.0),
         ("return next((x for x in [1, 2, 3] if x > 1), None)", 2),
         ("return [x is None for x in [None, 1]]", [True, False]),
         ("return str(Decimal(1) / Decimal(3))", "0.3333333333333333333333333333"),
-        ("return [str(x) for x in (date(2026, 1, 2), None, 1.5, Decimal('1.50'))]", ["2026-01-02", "None", "1.5", "1.50"]),
+        (
+            "return [str(x) for x in (date(2026, 1, 2), None, 1.5, Decimal('1.50'))]",
+            ["2026-01-02", "None", "1.5", "1.50"],
+        ),
     ],
 )
 def test_built_ins_give_the_same_on_every_version(ends: Flow, body: str, result: Any) -> None:
@@ -164,8 +173,12 @@ def test_what_is_awaited_must_be_a_command(ends: Flow) -> None:
 
 
 def test_two_runs_of_one_program_share_nothing(tmp_path: Path) -> None:
-    (tmp_path / "flow.py").write_text(HEADER + "\n@workflow\nasync def flow() -> Any:\n    box = Box()\n    box.items.append(1)\n    return len(box.items)\n")
+    (tmp_path / "flow.py").write_text(
+        HEADER
+        + "\n@workflow\nasync def flow() -> Any:\n    box = Box()\n    box.items.append(1)\n    return len(box.items)\n"
+    )
     flow: Workflow[..., Any] = check_file(tmp_path / "flow.py").workflows[0]
     program = compile_definition(flow.definition.text)
-    assert [run(program, {}, lambda _: None)[0] for _ in range(2)] == [run(program, {}, lambda _: None)[0]] * 2
-
+    assert [run(program, {}, lambda _: None)[0] for _ in range(2)] == [
+        run(program, {}, lambda _: None)[0]
+    ] * 2

@@ -56,14 +56,20 @@ def test_a_collecting_table_gives_all_results_and_rows() -> None:
     ("rows", "code", "why"),
     [
         ([{"amount": "< 5", "then": 1}, {"amount": "> 5", "then": 2}], "B501", "no row applies to amount=5"),
-        ([{"amount": "<= 5", "then": 1}, {"amount": ">= 5", "then": 2}], "B502", "rows 1 and 2 both apply to amount=5"),
+        (
+            [{"amount": "<= 5", "then": 1}, {"amount": ">= 5", "then": 2}],
+            "B502",
+            "rows 1 and 2 both apply to amount=5",
+        ),
         ([{"then": 1}, {"amount": "> 5", "then": 2}], "B502", "both apply"),
         ([{"amount": "5 or so", "then": 1}], "B504", "is no condition on a number"),
         ([{"amout": "> 5", "then": 1}], "B504", "which is no input"),
         ([{"amount": "> 5"}], "B504", "has no `then`"),
     ],
 )
-def test_a_table_with_a_hole_or_a_contradiction_is_refused(rows: list[dict[str, object]], code: str, why: str) -> None:
+def test_a_table_with_a_hole_or_a_contradiction_is_refused(
+    rows: list[dict[str, object]], code: str, why: str
+) -> None:
     with pytest.raises(WorkflowRefused, match=why) as caught:
         DecisionTable("levels", inputs={"amount": "number"}, rows=rows, hit="unique")
     assert caught.value.diagnostics[0].code == code

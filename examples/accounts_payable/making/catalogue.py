@@ -118,9 +118,7 @@ def items_of(seller: Seller, count: int, dice: random.Random, *, large: bool = F
     goods = GOODS[seller.goods or seller.language]
     items: list[Item] = []
     for position in range(count):
-        price = (D(dice.randint(240, 9900 if count < 12 else 2900)) * CENT * scale).quantize(
-            step, ROUND_HALF_UP
-        )
+        price = (D(dice.randint(240, 9900 if count < 12 else 2900)) * CENT * scale).quantize(step, ROUND_HALF_UP)
         quantity = D(dice.randint(2, 24 if count < 12 else 9))
         again = f" ({position // len(goods) + 1})" if position >= len(goods) else ""
         start = dice.randint(0, 9) if not items else 0
@@ -132,15 +130,11 @@ def items_of(seller: Seller, count: int, dice: random.Random, *, large: bool = F
         if count > 9:
             name = goods[position % len(goods)] + again
         code = f"{seller.name[0].upper()}{dice.randint(1000, 9999)}"
-        items.append(
-            Item(code=code, description=name, quantity=quantity, price=price, amount=quantity * price)
-        )
+        items.append(Item(code=code, description=name, quantity=quantity, price=price, amount=quantity * price))
     return tuple(items)
 
 
-def draw_case(
-    file: str, seller: Seller, count: int, story: Story, *, order_number: int, layout: str = ""
-) -> Case:
+def draw_case(file: str, seller: Seller, count: int, story: Story, *, order_number: int, layout: str = "") -> Case:
     """Make a whole invoice from its row, the same for the same file name."""
     dice = random.Random(f"{file}/{story}")
     issued = date(2026, 1, 7) + timedelta(days=dice.randint(0, 110))

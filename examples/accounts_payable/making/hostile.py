@@ -46,8 +46,7 @@ def _stream(data: bytes, extra: bytes = b"") -> bytes:
 
 _FONT = b"<< /Type /Font /Subtype /Type1 /BaseFont /Helvetica >>"
 _PAGE = (
-    b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] "
-    b"/Resources << /Font << /F1 5 0 R >> >> /Contents 4 0 R >>"
+    b"<< /Type /Page /Parent 2 0 R /MediaBox [0 0 595 842] /Resources << /Font << /F1 5 0 R >> >> /Contents 4 0 R >>"
 )
 _HELLO = b"BT /F1 12 Tf 60 760 Td (Invoice 4711 Total due EUR 120.00) Tj ET"
 
@@ -126,9 +125,7 @@ def with_script(document: bytes) -> bytes:
 def with_password(case: Case) -> bytes:
     """An invoice that opens only with a password that nobody gave us."""
     out = BytesIO()
-    canvas = Canvas(
-        out, pagesize=A4, invariant=1, encrypt=StandardEncryption("only-the-sender-knows", strength=128)
-    )
+    canvas = Canvas(out, pagesize=A4, invariant=1, encrypt=StandardEncryption("only-the-sender-knows", strength=128))
     canvas.drawString(60, 760, f"{case.seller.name}  Invoice {case.number}")
     canvas.showPage()
     canvas.save()

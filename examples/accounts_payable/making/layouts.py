@@ -98,9 +98,7 @@ def window(case: Case) -> bytes:
         page.rule(50, HEIGHT - 78, _RIGHT)
         page.lines(50, HEIGHT - 66, [seller.name, seller.street, seller.town], 7.5, step=9)
         page.lines(230, HEIGHT - 66, [page.words["bank"], page.bank()[0]], 7.5, step=9)
-        page.lines(
-            440, HEIGHT - 66, [f"{page.words['vat_id']} {seller.vat}", "Steuernr. 99015/28465"], 7.5, step=9
-        )
+        page.lines(440, HEIGHT - 66, [f"{page.words['vat_id']} {seller.vat}", "Steuernr. 99015/28465"], 7.5, step=9)
 
     foot(sheet)
     sheet.text(_RIGHT, 62, seller.name, 17, bold=True, align="right")
@@ -173,9 +171,7 @@ def modern(case: Case) -> bytes:
     sheet.text(50, 62, seller.name, 13, bold=True, colour=sheet.colour)
     sheet.text(50, 77, f"{seller.street}, {seller.town}", 7.5)
     sheet.text(_RIGHT, 58, sheet.words["total"], 8, align="right")
-    sheet.text(
-        _RIGHT, 80, sheet.money(case.total, currency=True), 17, bold=True, align="right", colour=sheet.colour
-    )
+    sheet.text(_RIGHT, 80, sheet.money(case.total, currency=True), 17, bold=True, align="right", colour=sheet.colour)
     sheet.text(50, 118, sheet.words["bill_to"], 7.5, colour=sheet.colour)
     sheet.lines(50, 132, BUYER, 8.5)
     y = 118.0

@@ -44,9 +44,7 @@ def iban(country: str, account: str) -> str:
     return f"{country}{98 - int(digits) % 97:02d}{account}"
 
 
-def _seller(
-    id: str, name: str, street: str, town: str, country: str, vat: str, account: str, **rest: object
-) -> Seller:
+def _seller(id: str, name: str, street: str, town: str, country: str, vat: str, account: str, **rest: object) -> Seller:
     bank = iban(country, account) if account[:1] != "!" else account[1:]
     return Seller(id=id, name=name, street=street, town=town, country=country, vat=vat, iban=bank, **rest)  # type: ignore[arg-type]
 

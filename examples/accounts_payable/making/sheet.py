@@ -86,9 +86,7 @@ class Sheet:
         self.canvas.setLineWidth(width)
         self.canvas.line(x, HEIGHT - y, to, HEIGHT - y)
 
-    def box(
-        self, x: float, y: float, width: float, height: float, *, fill: object = None, line: bool = True
-    ) -> None:
+    def box(self, x: float, y: float, width: float, height: float, *, fill: object = None, line: bool = True) -> None:
         self.canvas.setStrokeColor(HexColor("#777777"))
         self.canvas.setLineWidth(0.5)
         if fill:

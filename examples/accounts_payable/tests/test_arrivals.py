@@ -43,11 +43,7 @@ def test_every_order_of_turns_and_repetitions_gives_the_same_verdicts(
     erp = seed(tmp_path_factory.mktemp("erp") / "erp.db")
     numbers = ["A", "B", "A", None, "A", "B"]
     documents = [arrived(place) for place in range(1, 7)]
-    turns = (
-        data.draw(st.lists(st.integers(0, 5), max_size=40))
-        + data.draw(st.permutations(range(6)))
-        + list(range(6))
-    )
+    turns = data.draw(st.lists(st.integers(0, 5), max_size=40)) + data.draw(st.permutations(range(6))) + list(range(6))
     verdicts: dict[str, list[str]] = {}
     for turn in turns:
         document, number = documents[turn], numbers[turn]

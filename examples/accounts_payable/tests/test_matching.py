@@ -42,9 +42,7 @@ def invoice(*lines: Line, net: Decimal | None = None) -> Invoice:
 
 
 def billed(description: str = "Bolts M8", quantity: int = 10, price: str = "20", item: str = "") -> Line:
-    return Line(
-        description=description, quantity=D(quantity), price=D(price), amount=quantity * D(price), item=item
-    )
+    return Line(description=description, quantity=D(quantity), price=D(price), amount=quantity * D(price), item=item)
 
 
 def test_what_agrees_is_no_mismatch() -> None:
@@ -54,9 +52,7 @@ def test_what_agrees_is_no_mismatch() -> None:
 
 
 def test_a_line_is_found_by_its_item_code_whatever_its_words() -> None:
-    match = match_lines(
-        invoice(billed("Schrauben", item="b-1")), order(ordered(), ordered(2, "Schraube", "B2")), {}
-    )
+    match = match_lines(invoice(billed("Schrauben", item="b-1")), order(ordered(), ordered(2, "Schraube", "B2")), {})
     assert match.lines[0].order_line == 1
 
 

@@ -109,9 +109,7 @@ def test_an_unreadable_file_is_sent_back_with_a_reason(home: Path) -> None:
 
 def test_a_scan_that_a_person_has_read_goes_on_to_the_match(home: Path) -> None:
     async def story(client: Client, inbox: InboxFolder) -> None:
-        await complete(
-            client, "invoice-review", {"vendor": "Hawthorne Office Supplies Ltd", "number": "HOS-118240"}
-        )
+        await complete(client, "invoice-review", {"vendor": "Hawthorne Office Supplies Ltd", "number": "HOS-118240"})
         assert await ending(client, inbox) == Ending("queued", "invoice-review")
         fields = {"issued": "2026-02-10", "currency": "GBP", "total": "6620.59", "po_number": "PO-045071"}
         await complete(client, "invoice-review", fields)
@@ -133,9 +131,7 @@ def test_the_second_of_two_is_a_duplicate_until_a_person_says_otherwise(home: Pa
     assert numbers(erp) == ["26327613"]
 
 
-def test_a_large_invoice_is_posted_when_approved_and_paid_when_the_treasury_agrees(
-    home: Path, erp: Erp
-) -> None:
+def test_a_large_invoice_is_posted_when_approved_and_paid_when_the_treasury_agrees(home: Path, erp: Erp) -> None:
     async def story(client: Client, inbox: InboxFolder) -> None:
         (asked,) = client.inbox(queue="ap-approvers")
         await client.decide(asked.id, "approved", by="paula")

@@ -9,7 +9,7 @@ import typer
 
 from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
-from backstay.cli.stores import change, goes_on, reading, run_named, store_exists
+from backstay.cli.stores import about, change, goes_on, reading, run_named, store_exists
 
 if TYPE_CHECKING:
     from backstay.language import Program
@@ -31,37 +31,37 @@ def runs(
     from backstay.store.views import read_run
 
     found: list[Run] = []
+    words: dict[str, str] = {}
     if store_exists(home):
         with reading(home) as reader:
             asked = {"status": status or None, "workflow": workflow or None, "before": None, "limit": limit}
             found = [read_run(row) for row in reader.all("runs", asked)]
+            words = {} if as_json else {run.id: run.summary or about(reader, run.id) for run in found}
     if as_json:
         screen.show_json(found)
     elif not found:
         screen.say("No such runs." if workflow or status else NO_RUNS)
     else:
-        print_runs(found)
+        print_runs(found, words)
         if len(found) == limit:
             screen.hint(f"The newest {limit}; --limit shows more.")
 
 
-def print_runs(found: list[Run]) -> None:
+def print_runs(found: list[Run], words: dict[str, str]) -> None:
     from backstay.cli import screen
+    from backstay.operations.wording import plain
     from backstay.store.clock import Clock
 
     now = Clock().now()
-    made = screen.table("run", "workflow", "status", "started", "key / how it ended", flexible="key / how it ended")
+    made = screen.table("run", "workflow", "status", "started", "about", flexible="about")
     lines = [
-        (screen.short(run.id), run.workflow, screen.status(run.status), screen.ago(run.started_at, now), _about(run))
+        (
+            screen.short(run.id), run.workflow, screen.status(run.status), screen.ago(run.started_at, now),
+            plain(words[run.id], 90) if words[run.id] else "",
+        )
         for run in found
-    ]
+    ]  # fmt: skip
     screen.rows(made, lines)
-
-
-def _about(run: Run) -> str:
-    from backstay.operations.wording import plain
-
-    return plain(run.summary or run.key or "") if run.summary or run.key else ""
 
 
 def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:

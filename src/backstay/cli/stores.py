@@ -83,6 +83,19 @@ def find_item(reader: Reader, item: str, kinds: frozenset[str] = frozenset()) ->
     return fitting[0] if len(fitting) == 1 else None
 
 
+def about(reader: Reader, run: str) -> str:
+    """What set a run off, in a few words: its trigger or its key."""
+    from backstay.events import RunStarted, decode
+    from backstay.operations.wording import plain
+
+    first = next(iter(reader.all("event_body", (run, 1))), None)
+    started = decode(first["kind"], first["body"]) if first is not None else None
+    if not isinstance(started, RunStarted):
+        return ""
+    trigger = started.trigger if started.trigger != "command line" else ""
+    return plain(trigger or started.key or "") if trigger or started.key else ""
+
+
 def run_named(reader: Reader, name: str) -> Run:
     """A run by its id or an unambiguous part; a name with /COMMAND is understood too."""
     from backstay.store.views import find_run

@@ -19,6 +19,7 @@ MARKS: Final[dict[str, tuple[str, str]]] = {
     "decision": ("◇", "magenta"),
     "action": ("●", "green"),
     "retry": ("↻", "yellow"),
+    "error": ("×", "red"),
     "problem": ("!", "bold red"),
     "asked": ("?", "bold yellow"),
     "answered": ("✓", "bold blue"),
@@ -37,7 +38,8 @@ def heading(run: Run) -> Text:
     state = f"{run.status} after {lasted}" if run.status in ENDED else f"{run.status} since {moment(run.updated_at)}"
     return Text.assemble(
         (run.workflow, "bold"), f"  {state}\n",
-        (f"run {run.id}  version {run.version[:12]}  started {moment(run.started_at)}", "dim"),
+        (f"run      {run.id}, version {run.version[:12]}\n", "dim"),
+        (f"started  {moment(run.started_at)} by {run.requester}", "dim"),
     )  # fmt: skip
 
 

@@ -45,7 +45,7 @@ class Activation:
         self._unapplied: deque[tuple[int, Event]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watches_labels = False
-        self._writing: set[asyncio.Task[Any] | None] = set()
+        self._writing: set[asyncio.Task[Any]] = set()
         self._wake: asyncio.Future[None] | None = None
         self._advancing: asyncio.Task[Any] | None = None
         self._inline: str | None = None
@@ -138,7 +138,8 @@ class Activation:
         upto = self.head[0]
         task = asyncio.current_task() if self._tasks else None
         self.inflight += 1
-        self._writing.add(task)
+        if task is not None:
+            self._writing.add(task)
         try:
             await self.runner.journal.submit(write)
         except BaseException:
@@ -149,7 +150,8 @@ class Activation:
             raise
         finally:
             self.inflight -= 1
-            self._writing.discard(task)
+            if task is not None:
+                self._writing.discard(task)
         self._apply_upto(upto)
         if write.rows:
             self.runner.committed(write)

@@ -35,37 +35,37 @@ class Fork:
     over: bool = False
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Open:
     """A command that has no answer yet, and what its journal says of it."""
 
     id: str
     command: Command[Any]
     site: str
-    occurrence: int = 0
-    args: Json = None
-    """Arguments of a call or of a child's input, as JSON."""
     parent: Fork | None = None
     index: int = 0
-    state: State = "new"
-    attempt: int = 0
+    occurrence: int = field(default=0, init=False)
+    args: Json = field(default=None, init=False)
+    """Arguments of a call or of a child's input, as JSON."""
+    state: State = field(default="new", init=False)
+    attempt: int = field(default=0, init=False)
     """Attempts that were begun."""
-    spent: int = 0
+    spent: int = field(default=0, init=False)
     """Attempts of earlier series, before somebody sent the call back to the gate."""
-    number: int = 0
+    number: int = field(default=0, init=False)
     """Which call of the run this is, from 1."""
-    effect_number: int = 0
+    effect_number: int = field(default=0, init=False)
     """Which call that changes something this is, from 1; 0 for a read."""
-    first_at: str | None = None
-    retry_at: str | None = None
-    intent: ev.CallIntended | None = None
+    first_at: str | None = field(default=None, init=False)
+    retry_at: str | None = field(default=None, init=False)
+    intent: ev.CallIntended | None = field(default=None, init=False)
     """The last intent, until its effect is known to have happened or not."""
-    approval: str | None = None
+    approval: str | None = field(default=None, init=False)
     """A granted approval that its next intent will consume."""
-    approved: str | None = None
+    approved: str | None = field(default=None, init=False)
     """Digest of the call that was approved."""
-    opened: Event | None = None
-    refused: bool = False
+    opened: Event | None = field(default=None, init=False)
+    refused: bool = field(default=False, init=False)
     """Its arguments cannot be written as JSON; the answer is already on its way."""
 
 

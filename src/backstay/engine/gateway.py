@@ -102,13 +102,14 @@ class Gateway:
 
     def pass_stages(self, gate: Gate) -> Refusal | None:
         """Run the stages; what goes wrong inside one stops the call."""
-        for stage in STAGES:
-            try:
+        stage = STAGES[0]
+        try:
+            for stage in STAGES:
                 refusal = stage(self, gate)
-            except Exception as error:
-                refusal = Refusal(then="deny", stage=stage.__name__, reason=f"the stage itself failed: {error!r}")
-            if refusal is not None:
-                return refusal
+                if refusal is not None:
+                    return refusal
+        except Exception as error:
+            return Refusal(then="deny", stage=stage.__name__, reason=f"the stage itself failed: {error!r}")
         return None
 
     # --- making the call ---
@@ -131,7 +132,10 @@ class Gateway:
         begun = perf_counter_ns()
         try:
             result = gate.action.write_result(await self._invoke(gate.action, gate.action.fn, gate.values, key))
-        except Exception as error:
+        except (Exception, SystemExit, asyncio.CancelledError) as error:
+            task = asyncio.current_task()
+            if isinstance(error, asyncio.CancelledError) and task is not None and task.cancelling():
+                raise  # we are being cancelled, not the action's own doing
             await self._failed(gate, key, error)
         else:
             await self._returned(gate, result, (perf_counter_ns() - begun) // 1000)
@@ -223,13 +227,15 @@ class Gateway:
 
     # --- sorting failures ---
 
-    async def _failed(self, gate: Gate, key: str, error: Exception) -> None:
+    async def _failed(self, gate: Gate, key: str, error: BaseException) -> None:
         action, leaf = gate.action, gate.leaf
         fault = Fault(type=type(error).__name__, message=self._clean(gate, error))
         changes = action.effect != "read"
         definite = isinstance(error, (NotRetryable, *action.retry.give_up_on))
         if not definite and self.breakers.failed(action):
             await self._tell_breaker(gate, opened=True)
+        elif definite and self.breakers.succeeded(action):  # the target answered, so it is well
+            await self._tell_breaker(gate, opened=False)
         repeatable = action.effect == "write" and (action.key_parameter is not None or action.probe is not None)
         if isinstance(error, InvalidInput) and not definite and (repeatable or not changes):
             await self._give_up(gate, fault, attempts_matter=False)
@@ -253,7 +259,7 @@ class Gateway:
         else:
             await self._give_up(gate, fault)
 
-    def _clean(self, gate: Gate, error: Exception) -> str:
+    def _clean(self, gate: Gate, error: BaseException) -> str:
         text = str(error) or repr(error)
         if isinstance(error, TimeoutError):
             text = f"no answer within {gate.action.timeout_seconds:g} s"

@@ -40,9 +40,10 @@ class Turnstile:
 
 @dataclass(slots=True)
 class BreakerState:
-    """closed: calls pass. open: they are diverted until `until`. half-open: one canary is on its way."""
+    """closed: calls pass. open: they are diverted until `until`. ready: the next call is the canary. half-open: it is on
+    its way; when nothing was heard of it until `until` (it was refused, cancelled, lost), another goes."""
 
-    state: Literal["closed", "open", "half-open"] = "closed"
+    state: Literal["closed", "open", "ready", "half-open"] = "closed"
     failures: int = 0
     until: float = 0.0
 
@@ -59,10 +60,19 @@ class Breakers:
         state = self._states.get(action.name)
         if action.breaker is None or state is None or state.state == "closed":
             return False
-        if state.state == "open" and self._clock.timestamp() >= state.until:
-            state.state = "half-open"
-            return False
-        return True
+        self._cool(state)
+        if state.state != "ready":
+            return True
+        state.state = "half-open"
+        state.until = self._clock.timestamp() + action.timeout_seconds + seconds(action.breaker.cooldown)
+        return False
+
+    def _cool(self, state: BreakerState) -> bool:
+        """Make a breaker whose time is over ready for a canary; True when that is news."""
+        over = state.state in ("open", "half-open") and self._clock.timestamp() >= state.until
+        if over:
+            state.state = "ready"
+        return over
 
     def succeeded(self, action: Action[Any]) -> bool:
         """Note a success; True when it closed the breaker."""
@@ -94,13 +104,11 @@ class Breakers:
     def is_closed(self, name: str) -> bool:
         return name not in self._states or self._states[name].state == "closed"
 
-    @property
-    def ready_for_canary(self) -> list[str]:
-        """Actions whose cooldown is over."""
-        moment = self._clock.timestamp()
-        return [name for name, state in self._states.items() if state.state == "open" and moment >= state.until]
+    def cooled_down(self) -> list[str]:
+        """Actions whose cooldown ended since this was asked last; with nothing diverted, their next call is the canary."""
+        return [name for name, state in self._states.items() if self._cool(state)]
 
     @property
     def next_canary(self) -> float | None:
         """When the next cooldown ends, in seconds since the epoch."""
-        return min((state.until for state in self._states.values() if state.state == "open"), default=None)
+        return min((state.until for state in self._states.values() if state.state in ("open", "half-open")), default=None)

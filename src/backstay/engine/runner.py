@@ -376,7 +376,7 @@ class Runner:
         moment = self.clock.stamp()
         rows = self.reader.all("due", (moment, DUE_AT_ONCE))
         await asyncio.gather(*(self._fire_run(row["run"], moment) for row in rows))
-        for name in self.gateway.breakers.ready_for_canary:
+        for name in self.gateway.breakers.cooled_down():
             await self._send_canary(name)
         following = self.next_timer()
         return None if following is None else iso(datetime.fromtimestamp(following, UTC))
@@ -421,14 +421,18 @@ class Runner:
             asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._drain(rows, "the breaker closed")))
 
     async def _send_canary(self, action: str) -> None:
-        rows = self.reader.all("waits_on", (action, "diverted", 1))
-        await self._drain(rows, "canary: is the target well again?")
+        for row in self.reader.all("waits_on", (action, "diverted", -1)):
+            if await self._drain([row], "canary: is the target well again?"):
+                return
 
-    async def _drain(self, rows: list[Any], reason: str) -> None:
+    async def _drain(self, rows: list[Any], reason: str) -> int:
+        """Send calls from their backlog back to the gate; returns how many went."""
         retries = (self.retry(row["run"], row["command"], by="", reason=reason) for row in rows)
-        for row, outcome in zip(rows, await asyncio.gather(*retries, return_exceptions=True), strict=True):
+        outcomes = await asyncio.gather(*retries, return_exceptions=True)
+        for row, outcome in zip(rows, outcomes, strict=True):
             if outcome is not None:
                 log.info("draining %s/%s: %s", row["run"], row["command"], outcome)
+        return outcomes.count(None)
 
     async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
         """Send a call from its backlog back to the gate."""

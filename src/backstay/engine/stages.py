@@ -58,7 +58,7 @@ class Refusal:
     rule: Rule | None = None
 
 
-@dataclass(slots=True, kw_only=True)
+@dataclass(kw_only=True, eq=False)
 class Gate:
     """One call on its way through the stages."""
 
@@ -67,13 +67,13 @@ class Gate:
     name: str
     action: Action[Any]
     args: Json
-    values: dict[str, Any] = field(default_factory=dict)
+    values: dict[str, Any] = field(init=False)
     """The arguments as the action's own types."""
-    size: int = 0
+    size: int = field(default=0, init=False)
     """Bytes of the arguments as JSON."""
-    approval: str | None = None
+    approval: str | None = field(default=None, init=False)
     """The granted approval that the intent will consume."""
-    rule: str = ""
+    rule: str = field(default="", init=False)
 
     @property
     def undoing(self) -> bool:

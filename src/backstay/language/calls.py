@@ -91,9 +91,9 @@ class Calls:
         for keyword in node.keywords:
             if keyword.arg in CLASS_ARGUMENTS.get(name, frozenset()):
                 self.permit_classes(keyword.value)
-        if name == "start" and node.args and isinstance(node.args[0], ast.Name):
-            if self.checker.kind(node.args[0].id) in ("workflow", "agent", "later"):
-                self.checker.permit(node.args[0])
+        started = node.args[0] if name == "start" and node.args else None
+        if isinstance(started, ast.Name) and self.checker.kind(started.id) in ("workflow", "agent", "later"):
+            self.checker.permit(started)
 
     def consumes(self, node: ast.Call, name: str) -> None:
         """Allow views, generators and enums as arguments of functions that use them up."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import builtins
+import copy
 import dataclasses
 import sys
 import types
@@ -205,10 +206,9 @@ def _identity(found: Any) -> Any:
 
 def _without_decorator(tree: ast.stmt) -> ast.stmt:
     """The definition without @workflow and @rule, which are not names of the program."""
-    if isinstance(tree, ast.FunctionDef):
-        return ast.FunctionDef(**{**dict(ast.iter_fields(tree)), "decorator_list": []})
-    if isinstance(tree, ast.AsyncFunctionDef):
-        return ast.AsyncFunctionDef(**{**dict(ast.iter_fields(tree)), "decorator_list": []})
+    if isinstance(tree, ast.FunctionDef | ast.AsyncFunctionDef):
+        tree = copy.copy(tree)
+        tree.decorator_list = []
     return tree
 
 

@@ -122,4 +122,5 @@ def _read_item(entry: Json, sources: Json) -> Item:
 
 
 def _read_interface(entry: Json) -> Interface:
-    return Interface(**{**entry, "parameters": tuple(entry["parameters"])})
+    fields: dict[str, Any] = {**entry, "parameters": tuple(entry["parameters"])}
+    return Interface(**fields)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from itertools import pairwise
 from typing import Final
 from xml.sax.saxutils import escape
 
@@ -186,7 +187,7 @@ def _way_back(edge: Edge, number: int, layout: Layout) -> str:
     target_gap = _gap(layout, layout.boxes[edge.target].rank, -1) - 4 * (number % 3)
     columns = points[1:-1]
     corners = [points[0], (points[0][0], source_gap), (columns[0][0], source_gap)]
-    for (x, y), (next_x, next_y) in zip(columns, columns[1:], strict=False):
+    for (x, y), (next_x, next_y) in pairwise(columns):
         corners += [(x, (y + next_y) / 2), (next_x, (y + next_y) / 2)] if abs(x - next_x) > 1 else []
     corners += [(columns[-1][0], target_gap), (points[-1][0], target_gap), points[-1]]
     return _rounded(corners)

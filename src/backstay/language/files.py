@@ -6,7 +6,7 @@ import importlib.util
 import linecache
 import sys
 import traceback
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,7 +91,7 @@ def _import(path: Path, found: list[Diagnostic]) -> ModuleType | None:
 
 
 @contextmanager
-def _beside(folder: Path) -> Iterator[None]:
+def _beside(folder: Path) -> Generator[None]:
     """Let the file import its neighbours, as it does when it is run."""
     sys.path.insert(0, str(folder))
     try:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -12,14 +11,13 @@ from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.constants import impure_parts
 from backstay.language.diagnostics import Diagnostic
 from backstay.language.library import REFUSED_CALLS
+from backstay.language.literals import enum_members, good_format, is_singleton
 from backstay.language.names import Comprehension, parameters, targets, variables
 from backstay.language.subset import (
     ALLOWED_EXPRESSIONS,
     ALLOWED_STATEMENTS,
     CONSTANTS,
     DATA_ATTRIBUTES,
-    DATE_DIRECTIVES,
-    FORMAT_WIDTH,
     METHODS,
     REFUSED_SYNTAX,
 )
@@ -31,7 +29,6 @@ if TYPE_CHECKING:
 VALUE_KINDS: Final = frozenset({"value", "constant", "later"})
 CLASS_LIKE: Final = CLASS_KINDS | {"type", "shape", "error", "later"}
 COMMAND_KINDS: Final = frozenset({"command", "action", "workflow", "agent", "later"})
-_SPEC: Final = re.compile(r"(.?[<>=^])?[-+ ]?z?#?0?(\d*)[_,]?(?:\.(\d+))?[bdeEfFgGosxX%]?")
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
 
 
@@ -373,7 +370,7 @@ class FunctionChecker:
         for left, operator, right in zip(
             [node.left, *node.comparators], node.ops, node.comparators, strict=False
         ):
-            if isinstance(operator, ast.Is | ast.IsNot) and not (_is_singleton(left) or _is_singleton(right)):
+            if isinstance(operator, ast.Is | ast.IsNot) and not (is_singleton(left) or is_singleton(right)):
                 self.refuse("B119", node)
             if isinstance(operator, ast.In | ast.NotIn):
                 self.permit_iterable(right)
@@ -383,9 +380,9 @@ class FunctionChecker:
 
     def permit_iterable(self, node: ast.expr) -> None:
         """Allow what may be walked over but not kept: dictionary views and enums."""
-        if isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute):
-            self.permit(node)
-        elif isinstance(node, ast.Name) and self.kind(node.id) == "enum":
+        if (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)) or (
+            isinstance(node, ast.Name) and self.kind(node.id) == "enum"
+        ):
             self.permit(node)
 
     def binary(self, node: ast.BinOp) -> None:
@@ -426,29 +423,6 @@ class FunctionChecker:
         ):
             self.permit(node.value)
         self.children(node)
-
-
-def enum_members(tree: ast.ClassDef) -> set[str]:
-    return {
-        target.id
-        for statement in tree.body
-        if isinstance(statement, ast.Assign)
-        for target in statement.targets
-        if isinstance(target, ast.Name)
-    }
-
-
-def good_format(spec: str) -> bool:
-    """A literal format: bounded, and the same in every locale."""
-    if "%" in spec[:-1] or (spec.endswith("%") and "%" in spec[:-1]):
-        parts = spec.split("%")[1:]
-        return len(spec) <= FORMAT_WIDTH and all(part[:1] in DATE_DIRECTIVES for part in parts if part)
-    found = _SPEC.fullmatch(spec)
-    return found is not None and all(int(part or 0) <= FORMAT_WIDTH for part in found.groups()[1:])
-
-
-def _is_singleton(node: ast.expr) -> bool:
-    return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
 
 
 def _first_mention(tree: ast.AST, name: str) -> ast.AST:

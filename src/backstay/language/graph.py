@@ -8,6 +8,7 @@ from __future__ import annotations
 import ast
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final, Literal
 
 from backstay.language.closure import Closure, Item
@@ -328,7 +329,7 @@ def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
     targets = {(edge.source, edge.target) for edge in graph.edges}
     edges: set[tuple[str, str]] = set()
     nodes = set(visited)
-    for source, target in zip(visited, visited[1:], strict=False):
+    for source, target in pairwise(visited):
         for through in _between(targets, graph, source, target):
             edges.add(through)
             nodes.update(through)

@@ -5,6 +5,7 @@ Each does what Python does, the same on every version and machine, and raises Pr
 
 from __future__ import annotations
 
+import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
 from datetime import date, datetime, time
@@ -117,9 +118,7 @@ def each(items: Any) -> Any:
     """What a comprehension or built-in walks over: counted before it starts, lists as they were then."""
     if isinstance(items, set | frozenset):
         raise TypeError("a set has no order here; use a list")
-    if isinstance(items, list):
-        items = tuple(items)
-    elif not hasattr(items, "__len__"):
+    if isinstance(items, list) or not hasattr(items, "__len__"):
         items = tuple(items)
     current_tracker.get().spend(len(items))
     return items
@@ -151,7 +150,7 @@ def whole(value: Any = 0, /) -> int:
 
 def fraction(value: Any = 0.0, /) -> float:
     number = float(value)
-    if number != number or number in (float("inf"), float("-inf")):
+    if not math.isfinite(number):
         raise ValueError("not a finite number")
     return number
 
@@ -327,10 +326,8 @@ STORED_FILE: Final = "<backstay "
 
 def is_stored(value: Any) -> bool:
     """Whether a value is an instance of a class whose fields are data: a model, or a dataclass that is no command."""
-    return (
-        isinstance(value, BaseModel)
-        or hasattr(type(value), "__dataclass_fields__")
-        and not isinstance(value, Command)
+    return isinstance(value, BaseModel) or (
+        hasattr(type(value), "__dataclass_fields__") and not isinstance(value, Command)
     )
 
 
@@ -342,7 +339,7 @@ def read(value: Any, name: str) -> Any:
     """`value.name` for a field whose name built-in values use for something else."""
     kind: Any = type(value)
     own = getattr(kind, name, None)
-    if is_stored(value) and name in field_names(kind) or isinstance(own, property) and is_pure(own.fget):
+    if (is_stored(value) and name in field_names(kind)) or (isinstance(own, property) and is_pure(own.fget)):
         return getattr(value, name)
     raise AttributeError(f"{kind.__name__} has no field {name!r}")
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.conditions import Conditions
@@ -19,6 +19,11 @@ from backstay.language.tracker import Point
 from backstay.language.trees import one_line
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+_SHARED: Final[Mapping[str, type[ast.Assign | ast.AnnAssign]]] = {
+    "enum": ast.Assign,
+    "dataclass": ast.AnnAssign,
+}
+"""Class kind -> statements whose values all instances share; pydantic copies defaults itself."""
 
 
 def helper(name: str) -> str:
@@ -92,7 +97,7 @@ class Instrument(ast.NodeTransformer):
         """Rewrite a function in place; `pure` ones count their nesting."""
         self.local = variables(node)
         self.temporaries = 0
-        body = self.block(node.body)
+        body: list[ast.stmt] = self.block(node.body)
         if pure:
             leave = ast.parse("__tracker__.depth -= 1").body
             enter = ast.Assign(targets=[store("__tracker__")], value=call("enter"))
@@ -116,13 +121,7 @@ class Instrument(ast.NodeTransformer):
         for statement in tree.body:
             if isinstance(statement, ast.FunctionDef):
                 self.function(statement, pure=True)
-            elif self.item.kind == "enum" and isinstance(statement, ast.Assign):
-                statement.value = call("freeze", statement.value)
-            elif (
-                self.item.kind == "dataclass"
-                and isinstance(statement, ast.AnnAssign)
-                and statement.value is not None
-            ):
+            elif isinstance(statement, _SHARED.get(self.item.kind, ())) and statement.value is not None:
                 statement.value = call("freeze", statement.value)
 
     def constant(self, tree: ast.Assign | ast.AnnAssign) -> ast.stmt:

@@ -6,6 +6,7 @@ import re
 from collections import defaultdict
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Final
 
 from backstay.language.graph import Edge, Graph, Node
@@ -135,7 +136,7 @@ def _layers(graph: Graph, layout: Layout) -> tuple[list[list[Box]], tuple[Links,
     below: dict[str, list[str]] = defaultdict(list)
     for number, edge in enumerate(graph.edges):
         chain = _chain(edge, number, layout, layers)
-        for upper, lower in zip(chain, chain[1:], strict=False):
+        for upper, lower in pairwise(chain):
             below[upper].append(lower)
             above[lower].append(upper)
     return layers, (above, below)

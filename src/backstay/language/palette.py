@@ -5,9 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Final
 
-from backstay.language.graph import NodeKind
-
-COLOURS: Final[Mapping[NodeKind, tuple[str, str]]] = {
+COLOURS: Final[Mapping[str, tuple[str, str]]] = {
     "start": ("#e8edf2", "#5b6b7b"),
     "end": ("#e3f4e8", "#2f8f4e"),
     "failed": ("#fbe4e4", "#b83232"),
@@ -28,7 +26,7 @@ COLOURS: Final[Mapping[NodeKind, tuple[str, str]]] = {
 INK: Final = "#1b2733"
 LINE: Final = "#8493a3"
 TAKEN: Final = "#0b5fd0"
-LEGEND: Final[Mapping[NodeKind, str]] = {
+LEGEND: Final[Mapping[str, str]] = {
     "read": "reads",
     "write": "writes",
     "irreversible": "irreversible",

@@ -101,7 +101,7 @@ class Program:
     def __repr__(self) -> str:
         return f"<program {self.name}@{self.version[:8]}>"
 
-    def begin(self, input: Json) -> Coroutine[Command[Any], Any, Any]:  # noqa: A002 - the term of the field
+    def begin(self, input: Json) -> Coroutine[Command[Any], Any, Any]:
         """Read the input into the definition's own types and make the coroutine; it has not run yet."""
         return self.signature.fn(**self.signature.read(f"input of workflow {self.name!r}", input))
 

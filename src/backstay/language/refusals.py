@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -23,7 +23,7 @@ def refuse(diagnostics: Sequence[Diagnostic]) -> None:
 
 
 @contextmanager
-def gathering() -> Iterator[list[Diagnostic]]:
+def gathering() -> Generator[list[Diagnostic]]:
     """Collect refusals instead of raising them."""
     found: list[Diagnostic] = []
     token = _gathered.set(found)

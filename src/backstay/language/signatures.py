@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, cast, get_type_hints
+from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 
@@ -47,7 +47,7 @@ class Signature:
             for number, (name, hint) in enumerate(self.hints.items())
         }
         config = ConfigDict(extra="forbid")
-        return cast("type[BaseModel]", create_model(self.name, __config__=config, **fields))
+        return create_model(self.name, __config__=config, **fields)
 
     @cached_property
     def result(self) -> TypeAdapter[Any]:

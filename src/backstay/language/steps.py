@@ -7,8 +7,9 @@ from __future__ import annotations
 
 import ast
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Final
 
 from backstay.language.closure import Closure, Item
 from backstay.language.names import variables
@@ -34,7 +35,7 @@ class Step:
     """The workflow or rule it belongs to."""
 
 
-_BRANCHES = {
+_BRANCHES: Final[Mapping[type[ast.AST], str]] = {
     ast.If: "if",
     ast.While: "while",
     ast.For: "for",

@@ -115,7 +115,7 @@ class DecisionTable:
         return self.results[number], number + 1
 
     def _values(self, args: tuple[Any, ...], named: Mapping[str, Any]) -> tuple[Any, ...]:
-        given = dict(zip(self.parameters, args, strict=False)) | named
+        given = {**dict(zip(self.parameters, args, strict=False)), **named}
         if set(given) != set(self.parameters) or len(args) + len(named) != len(self.parameters):
             raise TypeError(f"table {self.name!r} takes {', '.join(self.parameters)}")
         return tuple(_plain(given[key]) for key in self.parameters)

@@ -111,10 +111,8 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
         _write_many(value, "[" if isinstance(value, list) else "(", out, left, depth, safe)
     elif isinstance(value, dict):
         _write_pairs(value.items(), ("{", ": ", "}"), True, out, left, depth, safe)
-    elif (
-        isinstance(value, BaseModel)
-        or dataclasses.is_dataclass(value)
-        and not isinstance(value, type | Command)
+    elif isinstance(value, BaseModel) or (
+        dataclasses.is_dataclass(value) and not isinstance(value, type | Command)
     ):
         _write_pairs(
             fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe

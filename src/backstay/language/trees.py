@@ -1,8 +1,8 @@
 """Reads source into trees, and digests a tree by what it means: comments, layout and docstrings do not count."""
 
 from __future__ import annotations
-
 import __future__
+
 import ast
 import hashlib
 import json

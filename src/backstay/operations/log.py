@@ -5,22 +5,36 @@ Pure: events and the stored definition in, lines out. How lines look on a screen
 
 from __future__ import annotations
 
-import re
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 from backstay import events as ev
 from backstay.events import Event
 from backstay.language import Program
-from backstay.operations.wording import condition, moment, pairs, plain, span, verdict
+from backstay.operations.decisions import Decisions, repeated
+from backstay.operations.wording import moment, pairs, plain, span
 from backstay.store.views import Run, Stored
 from backstay.types import Json
 
 Mark: TypeAlias = Literal[
-    "start", "decision", "action", "retry", "problem", "asked", "answered", "wait", "note", "undo", "end", "failed"
+    "start",
+    "decision",
+    "action",
+    "retry",
+    "error",
+    "problem",
+    "asked",
+    "answered",
+    "wait",
+    "note",
+    "undo",
+    "end",
+    "failed",
 ]
-"""start: what set it off. decision: a branch or rule. action: something was done. retry, problem: it did not work.
+"""start: what set it off. decision: a branch or rule. action: something was done. retry, error: it did not work.
+problem: it did not work, and a person must act.
 asked, answered: a person is needed, has decided or worked. wait: time, signals, children. undo: a compensation."""
 
 
@@ -48,7 +62,7 @@ class Line:
         return {**asdict(self), "details": [{"label": label, "value": value} for label, value in self.details]}
 
 
-@dataclass(slots=True)
+@dataclass
 class Teller:
     """Turns the events of one run into lines; remembers what later events refer back to."""
 
@@ -62,9 +76,17 @@ class Teller:
     """Calls whose outcome has not been told yet."""
     deciders: dict[str, str] = field(default_factory=dict[str, str])
     actions: dict[str, str] = field(default_factory=dict[str, str])
-    told: set[tuple[str, str]] = field(default_factory=set[tuple[str, str]])
-    """Values that an earlier decision of the same moment has shown."""
+    told: set[str] = field(default_factory=set[str])
+    """Values that an earlier line has shown."""
     began: str = ""
+
+    @property
+    def actor(self) -> str:
+        return f"{self.workflow}@{self.version[:7]}"
+
+    @cached_property
+    def decisions(self) -> Decisions:
+        return Decisions(self.program)
 
     def tell(self, stored: Stored) -> None:
         event = stored.event
@@ -79,7 +101,7 @@ class Teller:
             handler(self, stored.seq, event)
 
     def add(self, seq: int, event: Event, mark: Mark, text: str, details: Any = (), **more: Any) -> None:
-        who = event.by or f"{self.workflow}@{self.version[:7]}"
+        who = event.by or self.actor
         seqs, line = (seq,), None
         command, step = getattr(event, "command", ""), getattr(event, "site", "")
         intent = self.intents.pop(command, None)
@@ -88,7 +110,7 @@ class Teller:
         if self.program is not None and step:
             line = self.program.line_of(step.split(".undo")[0])
         more = {"step": step, "line": line, "events": seqs} | more
-        known = tuple(detail for detail in details if detail[1])
+        known = repeated(details, self.told)
         told = Line(at=event.at, by=who, version=self.version, mark=mark, text=text, details=known, **more)
         self.lines.append(told)
 
@@ -107,51 +129,15 @@ class Teller:
     # --- decisions ---
 
     def path(self, stored: Stored) -> None:
-        self.told.clear()
-        for entry in getattr(stored.event, "path", None) or ():
-            self.decision(stored, entry)
-
-    def decision(self, stored: Stored, entry: Mapping[str, Json]) -> None:
-        kind, step = str(entry.get("kind", "")), str(entry.get("step", ""))
-        if kind == "dropped":
-            text = f"… and {entry.get('count')} more decisions that were not written down"
-        else:
-            words, came_to = self.readable(str(entry.get("text", ""))), entry.get("verdict")
-            if isinstance(came_to, bool) and words.startswith("not ") and not _JOINED.search(words):
-                words, came_to = words.removeprefix("not "), not came_to
-            shape = DECISIONS.get(kind, "{text} → {verdict}")
-            text = shape.format(text=words, name=_spaced(entry.get("name", "")), verdict=verdict(came_to))
-        details = [(_spaced(label), plain(value)) for label, value in (entry.get("values") or {}).items()]
-        fresh = [detail for detail in details if detail not in self.told and f"{detail[0]}?" not in text]
-        self.told.update(fresh)
-        if entry.get("row") is not None:
-            fresh.append(("row", plain(entry["row"])))
-        line = self.program.line_of(step) if self.program else None
-        decided = replace(stored.event, by="") if stored.event.by else stored.event
-        self.add_decision(stored.seq, decided, text, fresh, step, line, dict(entry))
-
-    def add_decision(
-        self, seq: int, event: Event, text: str, details: Any, step: str, line: int | None, data: Json
-    ) -> None:
-        who = f"{self.workflow}@{self.version[:7]}"
-        self.lines.append(
-            Line(
-                at=event.at, by=who, version=self.version, mark="decision", text=text, details=tuple(details),
-                events=(seq,), step=step, line=line, data=data,
-            )
-        )  # fmt: skip
-
-    def readable(self, text: str) -> str:
-        """A condition in words: a rule is named, its arguments follow as details."""
-        names = [item.name for item in self.program.closure.items.values() if item.kind in ("rule", "table")] if (
-            self.program
-        ) else []  # fmt: skip
-        for name in names:
-            start = text.find(f"{name}(")
-            while start >= 0 and (end := _closing(text, start + len(name))) >= 0:
-                text = text[:start] + f"“{_spaced(name)}”" + text[end + 1 :]
-                start = text.find(f"{name}(", start + 1)
-        return condition(text)
+        for told in self.decisions.fold(getattr(stored.event, "path", None) or ()):
+            text, details = self.decisions.tell(told)
+            self.lines.append(
+                Line(
+                    at=stored.event.at, by=self.actor, version=self.version, mark="decision", text=text,
+                    details=repeated(details, self.told), events=(stored.seq,), step=told.step,
+                    line=self.program.line_of(told.step) if self.program else None, data=told.entries(),
+                )
+            )  # fmt: skip
 
     # --- calls ---
 
@@ -188,7 +174,7 @@ class Teller:
     def call_failed(self, seq: int, event: ev.CallFailed) -> None:
         details = [*self.given(event), ("error", _fault(event.fault))]
         words = f"{self.about(event.command, event.action)} failed for good after {event.attempt} attempt(s)"
-        self.add(seq, event, "problem", words, details)
+        self.add(seq, event, "error", words, details)
 
     def denied(self, seq: int, event: ev.CallDenied) -> None:
         self.add(
@@ -294,7 +280,7 @@ class Teller:
     # --- begin and end ---
 
     def started(self, seq: int, event: ev.RunStarted) -> None:
-        details = [*pairs(event.input), ("key", event.key or ""), ("trigger", event.trigger)]
+        details = [*pairs(event.input), ("key", plain(event.key) if event.key else ""), ("trigger", event.trigger)]
         aside = _kept_aside(event, "/input")
         self.add(
             seq, event, "start", f"{event.workflow} was started", [*details, ("input", aside)] if aside else details
@@ -357,35 +343,6 @@ def _kept_aside(event: Any, pointer: str) -> str:
     large = (event.refs or {}).get(pointer, "").startswith("blob:")
     return "a large value, kept beside the journal" if large else ""
 
-
-def _spaced(name: Any) -> str:
-    return str(name).replace("_", " ")
-
-
-def _closing(text: str, start: int) -> int:
-    """Index of the bracket that closes the one at `start`, or -1."""
-    depth = 0
-    for place in range(start, len(text)):
-        depth += (text[place] == "(") - (text[place] == ")")
-        if depth == 0:
-            return place
-    return -1
-
-
-_JOINED: Final = re.compile(r" (and|or|if|≤|≥|<|>|is|in) ")
-
-DECISIONS: Final[dict[str, str]] = {
-    "rule": "Rule “{name}” → {verdict}",
-    "table": "Table “{name}” → {verdict}",
-    "if": "{text}? → {verdict}",
-    "choice": "{text}? → {verdict}",
-    "while": "Goes on while {text} → {verdict}",
-    "match": "{text} → {verdict}",
-    "guard": "{text}? → {verdict}",
-    "where": "{text}? → {verdict}",
-    "assert": "Must hold: {text} → {verdict}",
-}
-"""How each kind of branch is told; other kinds show their text and verdict."""
 
 SETTLED: Final = {"happened": "it did happen", "not-happened": "it did not happen; tried again", "give-up": "given up"}
 VERDICTS: Final = {

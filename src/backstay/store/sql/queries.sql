@@ -129,3 +129,6 @@ SELECT rowid AS number, digest, data FROM blobs WHERE rowid > ? ORDER BY rowid L
 
 -- blob_exists: whether a large value is there
 SELECT 1 FROM blobs WHERE digest = ?;
+
+-- event_body: one event of a run
+SELECT kind, body FROM events WHERE run = ? AND seq = ?;

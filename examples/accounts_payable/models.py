@@ -92,6 +92,19 @@ class Reading(Frozen):
     unreadable: str = ""
     """Why no invoice can be read from the file at all; empty when one can."""
 
+    def facts(self, document: Document) -> dict[str, object]:
+        """What a person is shown of any case: the file, what was read from it, and on which page each field stands."""
+        invoice = self.invoice
+        return {
+            "file": document.name,
+            "vendor": invoice.vendor,
+            "number": invoice.number,
+            "total": "" if invoice.total is None else f"{invoice.total} {invoice.currency}",
+            "page": {name: found.place.page for name, found in self.found.items() if found.place is not None},
+            "document": document,
+            "invoice": invoice,
+        }
+
 
 class Vendor(Frozen):
     id: str

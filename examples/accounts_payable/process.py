@@ -37,7 +37,6 @@ from examples.accounts_payable.models import (
 from examples.accounts_payable.rules import (
     coded,
     corrected,
-    facts,
     mismatches,
     needs_approval,
     needs_review,
@@ -61,46 +60,47 @@ async def process_invoice(document: Document) -> Outcome:
     while needs_review(reading):
         queue = "unreadable" if reading.unreadable else "invoice-review"
         doubts = reading.unreadable or reading.doubts
-        review = await task(queue, show={**facts(document, reading), "doubts": doubts}, form=Reviewed)
+        review = await task(queue, show={**reading.facts(document), "doubts": doubts}, form=Reviewed)
         if review.reject:
             return Outcome.rejected(review.reject)
         reading = corrected(reading, review)
-    invoice, shown = reading.invoice, facts(document, reading)
+    invoice, facts = reading.invoice, reading.facts(document)
 
     vendor = await find_vendor(invoice)
     while vendor_unusable(vendor):
-        found = await task("vendor-set-up", show={**shown, "vendor": vendor}, form=VendorFound)
+        found = await task("vendor-set-up", show={**facts, "vendor": vendor}, form=VendorFound)
         if found.reject:
             return Outcome.rejected(found.reject)
         vendor = await vendor_by_id(found.vendor_id)
 
     order = await find_order(invoice.po_number, vendor.id)
     while order is None:
-        answer = await task("missing-po", show={**shown, "vendor": vendor}, form=OrderFound)
+        answer = await task("missing-po", show={**facts, "vendor": vendor}, form=OrderFound)
         if answer.reject:
             return Outcome.rejected(answer.reject)
         order = await find_order(answer.po_number, vendor.id)
 
     seen = await claim_number(document, vendor.id, invoice.number)
     if seen:
-        judged = await task("possible-duplicate", show={**shown, "seen": seen}, form=DuplicateJudged)
+        judged = await task("possible-duplicate", show={**facts, "seen": seen}, form=DuplicateJudged)
         if judged.verdict == "duplicate":
             return Outcome.duplicate(judged.comment)
 
     match = await match_invoice(invoice, order)
     while uncoded_lines(match):
-        coding = await task("coding", show={**shown, "lines": uncoded_lines(match)}, form=LinesCoded)
+        coding = await task("coding", show={**facts, "lines": uncoded_lines(match)}, form=LinesCoded)
         if coding.reject:
             return Outcome.rejected(coding.reject)
         match = coded(match, coding.lines)
-    if differences := mismatches(match):
-        judgement = await task("mismatch", show={**shown, "order": order, "off": differences}, form=MismatchJudged)
+    differences = mismatches(match)
+    if differences:
+        judgement = await task("mismatch", show={**facts, "order": order, "off": differences}, form=MismatchJudged)
         if judgement.verdict == "reject":
             return Outcome.rejected(judgement.comment)
 
     euro = await value_in_euro(invoice.total, invoice.currency)
     if needs_approval(euro):
-        decision = await approval("ap-approvers", show={**shown, "euro": euro}, evidence=match)
+        decision = await approval("ap-approvers", show={**facts, "euro": euro}, evidence=match)
         if not decision.approved:
             return Outcome.rejected(decision.reason)
 

@@ -55,31 +55,17 @@ def needs_review(reading: Reading) -> bool:
 @rule
 def corrected(reading: Reading, review: Reviewed) -> Reading:
     """The reading with the fields that a person filled in; an empty field keeps what was read."""
-    old, total = reading.invoice, review.total
-    invoice = Invoice(
-        kind=old.kind, vendor=review.vendor or old.vendor, vendor_vat=old.vendor_vat, vendor_iban=old.vendor_iban,
-        number=review.number or old.number, issued=review.issued or old.issued,
-        currency=review.currency or old.currency, total=old.total if total is None else total,
-        net=old.net if total is None else None, tax=old.tax if total is None else None,
-        po_number=review.po_number or old.po_number, lines=old.lines,
-    )  # fmt: skip
+    old = reading.invoice
+    fields = {
+        "vendor": review.vendor or old.vendor, "number": review.number or old.number,
+        "issued": review.issued or old.issued, "currency": review.currency or old.currency,
+        "po_number": review.po_number or old.po_number,
+    }  # fmt: skip
+    if review.total is not None:
+        fields = {**fields, "total": review.total, "net": None, "tax": None}
+    invoice = old.model_copy(update=fields)
     doubts = [f"{name} is missing" for name in missing(invoice)]
     return Reading(invoice=invoice, confidence=1.0, doubts=doubts, found=reading.found, pages=reading.pages)
-
-
-@rule
-def facts(document: Document, reading: Reading) -> dict[str, object]:
-    """What a person is shown of any case: the file, what was read from it, and on which page each field stands."""
-    invoice = reading.invoice
-    return {
-        "file": document.name,
-        "vendor": invoice.vendor,
-        "number": invoice.number,
-        "total": "" if invoice.total is None else f"{invoice.total} {invoice.currency}",
-        "page": {name: found.place.page for name, found in reading.found.items() if found.place is not None},
-        "document": document,
-        "invoice": invoice,
-    }
 
 
 @rule

@@ -478,7 +478,7 @@ def encode(event: Event) -> tuple[str, str]:
     if writer is None:
         kind = KINDS[type(event)]
         writer = _WRITERS[type(event)] = (kind, _adapter(kind).serializer.to_json)
-    body = writer[1](event, exclude_defaults=True).decode()
+    body = writer[1](event, exclude_defaults=True, warnings=False).decode()
     if type(event) in FROM_OUTSIDE:
         try:
             decode(writer[0], body)

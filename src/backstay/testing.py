@@ -21,6 +21,7 @@ from backstay.engine.client import Client
 from backstay.errors import StoreFenced
 from backstay.events import Event
 from backstay.language import Workflow
+from backstay.operations.log import Line, tell
 from backstay.store.clock import Clock
 from backstay.store.views import Run, Wait
 from backstay.types import Duration, Json, seconds
@@ -147,6 +148,13 @@ class Harness:
     def kinds(self, run: str) -> list[str]:
         """The kinds of a run's events, in order."""
         return [item.kind for item in self.client.events(run)]
+
+    def log(self, run: str) -> list[Line]:
+        """The execution log as its process owner reads it."""
+        row = self.run(run)
+        workflow = self.app.workflows.get(row.workflow)
+        program = workflow.program if workflow is not None and workflow.definition.version == row.version else None
+        return tell(row, self.client.events(run), program)
 
     def waits(self, run: str) -> list[Wait]:
         return self.client.waits_of(run)

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import contextlib
+import csv
 import io
 import os
 import re
 import sys
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -101,7 +103,9 @@ def test_a_block_that_does_not_run_says_why(page: Path) -> None:
         if block.info.startswith("python") and block.info != "python":
             kinds = ("python no-run", "python refused")
             assert block.info in kinds, f"{page.name}:{block.line}: {block.info!r} is no kind of block"
-            assert block.info == "python refused" or block.before.startswith("<!-- no-run:"), f"{page.name}:{block.line}: say why above it"
+            assert block.info == "python refused" or block.before.startswith("<!-- no-run:"), (
+                f"{page.name}:{block.line}: say why above it"
+            )
 
 
 def anchors(page: Path) -> set[str]:
@@ -176,3 +180,32 @@ def test_the_gate_is_told_in_its_order() -> None:
     words = ("pinned", "schema", "switch", "breaker", "limits", "sink", "policy")
     assert len(STAGES) == len(told) == len(words)
     assert all(word in line for word, line in zip(words, told, strict=True))
+
+
+def test_the_readme_shows_the_demo_as_its_outcome_table_has_it() -> None:
+    example = ROOT / "examples" / "accounts_payable"
+    with (example / "outcomes.csv").open(encoding="utf-8", newline="") as table:
+        rows = list(csv.DictReader(table))
+    stands = Counter(row["outcome"] for row in rows)
+    queues = Counter(row["queue"] for row in rows if row["outcome"] == "queued")
+    shown = (ROOT / "README.md").read_text("utf-8")
+    assert f"on {len(list((example / 'invoices').iterdir()))} real files" in shown
+    assert f"\n{len(rows) - stands['same']} invoices\n" in shown
+    for name in ("posted", "waiting", "lost", "queued"):
+        assert re.search(rf"(?m)^{stands[name]} +{name}\b", shown), name
+    told = re.findall(r"([a-z-]+) (\d+)(?=, )", shown.partition(" queued ")[2].partition("\n")[0])
+    assert len(told) > 3
+    assert all(queues[queue] == int(number) for queue, number in told)
+
+
+@pytest.mark.parametrize("name", ["ARCHITECTURE.md", "CONTRIBUTING.md", "AGENTS.md"])
+def test_every_file_that_a_page_names_exists(name: str) -> None:
+    roots = (ROOT, ROOT / "src" / "backstay", ROOT / "examples" / "accounts_payable", ROOT / "docs" / "decisions")
+    named = re.findall(r"`([a-z0-9_./]+(?:\.py|\.sql|\.md|/))`", (ROOT / name).read_text("utf-8"))
+    assert len(named) > 5
+    assert [file for file in named if not any((root / file).exists() for root in roots)] == []
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
+def test_no_page_names_a_machine(page: Path) -> None:
+    assert re.findall(r"(?:^|[\s`(\"'])(/(?:work|root|home|tmp|Users|mnt)/\S*)", page.read_text("utf-8")) == []

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
@@ -15,6 +14,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from test_docs import ROOT, blocks
+
+from backstay.store.database import Reader as Store
 
 PAGE = ROOT / "docs" / "quickstart.md"
 RUN = "01m7w8d3x038pgjd34rd8tzjmr"
@@ -73,7 +74,9 @@ class Reader:
             return ""
         if words[0] == "python":
             words[0] = sys.executable
-        done = subprocess.run(words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60)
+        done = subprocess.run(
+            words, cwd=self.folder, env=self.environment, capture_output=True, text=True, timeout=60, check=False
+        )
         printed = done.stdout + done.stderr
         if words[1] == "start":
             self.run = re.findall(r"run ([0-9a-z]{26})", printed)[0]
@@ -84,28 +87,33 @@ class Reader:
     def settle(self) -> None:
         """Wait until the worker has done what it can."""
         until = time.monotonic() + PATIENCE
-        asked = ["backstay", "runs", "--json"]
-        while time.monotonic() < until:
-            told = subprocess.run(asked, cwd=self.folder, env=self.environment, capture_output=True, text=True).stdout
-            if all(run["status"] != "running" for run in json.loads(told)):
-                return
-        raise AssertionError("a run does not stop running")
+        store = Store(self.folder / ".backstay" / "backstay.db")
+        while store.all("runs_to_resume"):
+            assert time.monotonic() < until, "a run does not stop running"
+            time.sleep(0.05)
+        store.close()
 
     @contextmanager
     def worker(self, command: str) -> Iterator[None]:
         """The command in a terminal of its own, ended with Ctrl-C."""
         with (self.folder / "worker.out").open("w") as told:
             worker = subprocess.Popen(
-                shlex.split(command), cwd=self.folder, env=self.environment, stdout=told, stderr=told
+                shlex.split(command),
+                cwd=self.folder,
+                env=self.environment,
+                stdout=told,
+                stderr=told,
+                start_new_session=True,
             )
             try:
                 until = time.monotonic() + PATIENCE
                 while not (self.folder / ".backstay" / "worker.json").exists():
-                    assert worker.poll() is None and time.monotonic() < until, (self.folder / "worker.out").read_text()
+                    assert worker.poll() is None, (self.folder / "worker.out").read_text()
+                    assert time.monotonic() < until, (self.folder / "worker.out").read_text()
                     time.sleep(0.05)
                 yield
             finally:
-                worker.send_signal(signal.SIGINT)
+                os.killpg(worker.pid, signal.SIGINT)  # a terminal tells the whole group
                 try:
                     worker.wait(PATIENCE)
                 finally:

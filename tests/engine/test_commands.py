@@ -132,8 +132,8 @@ async def parent_detached() -> str:
 
 
 @workflow
-async def parent_keyed(key: str) -> str:
-    return await start(ships, "a", key=key)
+async def parent_keyed(name: str) -> str:
+    return await start(ships, "a", key=name)
 
 
 @workflow
@@ -334,24 +334,23 @@ async def test_a_detached_child_answers_with_its_id_and_lives_on() -> None:
 
 async def test_a_keyed_child_is_one_child_for_several_parents() -> None:
     async with harness(app) as it:
-        one = await it.start(parent_keyed, key="k", by="ann")
+        one = await it.start(parent_keyed, name="k")
         assert await it.result(one) == "parcel a"
         assert performed == ["a"]
 
 
 async def test_two_parents_of_one_keyed_child_both_hear_of_its_end() -> None:
     async with harness(app) as it:
-        first = await it.client.start(parent_keyed, {"key": "k"}, by="ann")
-        second = await it.client.start(parent_keyed, {"key": "k"}, by="ann")
-        await it.settle()
-        assert [it.status(first), it.status(second)] == ["finished", "finished"]
+        runs = await asyncio.gather(*(it.client.start(parent_keyed, {"name": "k"}) for _ in range(3)))
+        assert [await it.result(run) for run in runs] == ["parcel a"] * 3
         assert performed == ["a"]
+        assert it.client.counts() == {"parent_keyed": {"finished": 3}, "ships": {"finished": 1}}
 
 
 async def test_a_parent_of_a_keyed_child_that_has_long_ended_hears_of_it() -> None:
     async with harness(app) as it:
-        await it.start(parent_keyed, key="k")
-        late = await it.start(parent_keyed, key="k")
+        await it.start(parent_keyed, name="k")
+        late = await it.start(parent_keyed, name="k")
         assert it.status(late) == "finished"
         assert performed == ["a"]
 
@@ -561,7 +560,7 @@ async def test_a_duration_that_is_none_fails_the_run_with_its_reason(text: str) 
     async with harness(app) as it:
         run = await it.start(sleeps_nonsense, text=text)
         assert it.status(run) == "failed"
-        assert "is not a duration" in (it.run(run).summary or "")
+        assert "is not a duration that can be waited for" in (it.run(run).summary or "")
 
 
 async def test_a_note_stands_in_the_journal() -> None:

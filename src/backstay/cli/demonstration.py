@@ -153,6 +153,15 @@ def audited(home: Path) -> str:
     return "ok" if report.ok else f"{len(report.findings)} finding(s): {report.findings[0]}"
 
 
+def held(home: Path) -> int:
+    """Payments that the gate holds until a person approves them."""
+    from backstay.cli.stores import reading
+
+    with reading(home) as reader:
+        asked = {"queue": "treasury", "kind": "approval", "action": None, "people": 1, "limit": 1_000_000}
+        return len(reader.all("waits", asked))
+
+
 class Teller:
     """The demo's words."""
 
@@ -167,9 +176,11 @@ class Teller:
 
         files = sum(1 for path in (self._home / "inbox").iterdir() if not path.name.startswith("."))
         screen.say("Accounts payable", "bold")
-        screen.say(f"{files} files lie in the drop folder: invoices in seven languages, some broken, some hostile.")
-        screen.say("Each is read, matched with its order and receipts, and posted; what rules cannot settle")
-        screen.say("waits in the queue of those who can. No network, no key.")
+        screen.say(f"{files} files lie in the drop folder: invoices in seven languages,")
+        screen.say("some broken, some hostile. Each is read, matched with its order and")
+        screen.say("receipts, and posted; what the rules cannot settle waits in the queue")
+        screen.say("of those who can. No network, no key.")
+        screen.say()
         facts = [("store", str(self._home / "backstay.db")), ("ERP", str(self._home / "erp.db"))]
         screen.out().print(details([*facts, ("folder", str(self._home / "inbox"))]))
         if not once:
@@ -178,7 +189,8 @@ class Teller:
 
     def tell(self, news: News) -> None:
         """One line for each thing that concerns a person: who is asked, who answered, how a case ended."""
-        if self._as_json or news.line.mark not in TOLD:
+        aside = news.run.parent and news.line.mark == "asked"  # payments: one line in the sum says it for all
+        if self._as_json or news.line.mark not in TOLD or aside:
             return
         from rich.text import Text
 
@@ -196,7 +208,7 @@ class Teller:
         values = dict(news.line.details)
         yield (f"{sign} ", style)
         if news.line.mark == "end":
-            yield values.get("→", "finished")
+            yield values.get("→", "finished").replace("status ", "").replace("invoice_id ", "")
             return
         yield news.line.text
         more = next((values[name] for name in ("reason", "error", "why", "problem") if name in values), "")
@@ -225,6 +237,9 @@ class Teller:
         lying = ", ".join(f"{queue} {number}" for queue, number in queued.items())
         made.add_row(str(sum(queued.values())), "queued", lying)
         screen.out().print(made)
+        payments = held(self._home)
+        if payments:
+            screen.say(f"{payments} payments wait for the treasurer: what cannot be taken back needs a person.")
         if audit:
             screen.say(f"audit: {audit}", "green" if audit == "ok" else "bold red")
 

@@ -63,7 +63,7 @@ class Follower:
         known = self._tellers.pop(run, None)
         if known is None:
             row = find_run(self._reader, run)
-            teller, seq = Teller(row.workflow, row.version, program_of(self._reader, row)), 0
+            teller, seq = Teller(row.workflow, row.version, program_of(self._reader, row), alone=True), 0
             for stored in read_events(self._reader, run):
                 if self._before(run, stored.seq):
                     teller.tell(stored)

@@ -10,7 +10,7 @@ import typer
 
 from backstay.cli.inputs import read_input
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, ItemName, Limit, Reason, person
-from backstay.cli.stores import change, find_item, goes_on, reading, store_exists
+from backstay.cli.stores import about, change, find_item, goes_on, reading, store_exists
 
 if TYPE_CHECKING:
     from backstay.store.views import QueueCount, Wait
@@ -39,10 +39,12 @@ def inbox(
     from backstay.store.views import read_wait
 
     found: list[Wait] = []
+    words: dict[str, str] = {}
     if store_exists(home):
         with reading(home) as reader:
             asked = {"queue": queue or None, "kind": None, "action": None, "people": 1, "limit": limit}
             found = [read_wait(row) for row in reader.all("waits", asked)]
+            words = {} if as_json else {wait.run: about(reader, wait.run) for wait in found}
     if as_json:
         screen.show_json(found)
         return
@@ -53,19 +55,18 @@ def inbox(
         return
     now = Clock().now()
     made = screen.table("item", "queue", "what", "since", "do", flexible="what")
-    screen.rows(made, [_inbox_row(wait, now) for wait in found])
+    screen.rows(made, [_inbox_row(wait, words[wait.run], now) for wait in found])
     if len(found) == limit:
         screen.hint(f"The first {limit}; --limit shows more.")
-    screen.hint("`backstay show RUN` shows a case; then `backstay approve ITEM`, `backstay done ITEM --form ...`")
+    screen.hint("`backstay show ITEM` shows a case.")
 
 
-def _inbox_row(wait: Wait, now: Any) -> tuple[Any, ...]:
+def _inbox_row(wait: Wait, words: str, now: Any) -> tuple[Any, ...]:
     from rich.text import Text
 
     from backstay.cli import screen
-    from backstay.operations.wording import plain
 
-    title = Text(plain(wait.title, 120))
+    title = Text(" · ".join(part for part in (words, _title(wait)) if part))
     if wait.claimed_by:
         title.append(f"  ({wait.claimed_by} has it)", "blue")
     if wait.due_at:
@@ -73,6 +74,15 @@ def _inbox_row(wait: Wait, now: Any) -> tuple[Any, ...]:
         title.append(f"  due {screen.ago(wait.due_at, now)}", "bold red" if overdue else "yellow")
     since = screen.ago(wait.opened_at, now).removesuffix(" ago")
     return f"{screen.short(wait.run)}/{wait.command}", wait.queue, title, since, WHAT_TO_DO.get(wait.kind, wait.kind)
+
+
+def _title(wait: Wait) -> str:
+    """What is asked; a title that only repeats the kind says nothing."""
+    from backstay.operations.wording import plain
+
+    if wait.kind == "approval" and wait.subject:
+        return wait.subject
+    return "" if wait.title in (wait.kind, "") else plain(wait.title, 90)
 
 
 def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
@@ -94,18 +104,19 @@ def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     elif not found:
         screen.say("Every queue is empty.")
     else:
-        made = screen.table("queue", "owner", "kind", "items", "claimed", "overdue", "oldest", flexible="queue")
-        lines = [
-            (c.queue, owner_of(c, owners), c.kind, c.items, c.claimed or "", _red(c.overdue), screen.ago(c.oldest, now))
-            for c in found
-        ]
-        screen.rows(made, lines)
+        made = screen.table("queue", "owner", "kind", "items", "oldest", flexible="items")
+        screen.rows(made, [(c.queue, owner_of(c, owners), c.kind, _items(c), screen.ago(c.oldest, now)) for c in found])
 
 
-def _red(count: int) -> Any:
+def _items(count: QueueCount) -> Any:
     from rich.text import Text
 
-    return Text(str(count), "bold red") if count else ""
+    told = Text(str(count.items))
+    if count.claimed:
+        told.append(f", {count.claimed} claimed", "blue")
+    if count.overdue:
+        told.append(f", {count.overdue} overdue", "bold red")
+    return told
 
 
 def read_owners(home: Path) -> dict[str, str]:

@@ -92,6 +92,8 @@ def about(reader: Reader, run: str) -> str:
     started = decode(first["kind"], first["body"]) if first is not None else None
     if not isinstance(started, RunStarted):
         return ""
+    if started.parent:
+        return about(reader, started.parent)
     trigger = started.trigger if started.trigger != "command line" else ""
     return plain(trigger or started.key or "") if trigger or started.key else ""
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -93,8 +93,13 @@ class Activation:
 
     # --- recording ---
 
-    async def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> None:
-        """Commit one event, with the wait it opens, and apply it; a wait of its command that stood before is over."""
+    def record(
+        self, event: Event, write: Write | None = None, wait: Wait | None = None
+    ) -> Coroutine[Any, Any, None]:
+        """Stage one event, with the wait it opens; awaiting the answer commits and applies it.
+
+        A wait of its command that stood before is over.
+        """
         write = write or Write()
         self.stage(write, event)
         command = getattr(event, "command", None)
@@ -102,7 +107,7 @@ class Activation:
             self.put_wait(write, wait)
         elif command is not None:
             self.clear_wait(write, command)
-        await self.commit(write)
+        return self.commit(write)
 
     def stage(self, write: Write, event: Event) -> None:
         """Number and chain an event; from here on its write must be committed."""
@@ -318,8 +323,7 @@ class Activation:
         summary: str | None = None
         if outcome.status == "finished":
             schema = self.machine.program.result_schema
-            packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema)
-            packed = self.runner.payloads.seal_known(write, packed, "/result", refs, self.machine.secrets)
+            packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema, self.machine.secrets)
             self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None))
         elif outcome.status == "failed":
             fault = outcome.fault or ev.Fault(type="Error", message=outcome.reason)

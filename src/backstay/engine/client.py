@@ -87,7 +87,7 @@ class Client:
             waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, name)), None)
             shape = waiting.command.type if waiting is not None and isinstance(waiting.command, WaitFor) else None
             answer = _check_answer(shape, payload, f"payload of signal {name!r}")
-            packed = self._runner.payloads.pack(write, answer, "/payload", refs, shape and model_schema(shape))
+            packed = self._runner.payloads.pack(write, answer, "/payload", refs, shape and model_schema(shape), case.machine.secrets)
             event = ev.SignalReceived(at=self._stamp(), by=by, name=name, payload=packed, id=id, refs=refs or None)
             case.stage(write, event)
             if waiting is not None:
@@ -250,7 +250,7 @@ class Client:
                 answer = journalable(answer, f"the report on task {wait.id}")
             else:
                 answer = _check_answer(leaf.command.form, value, f"the form of task {wait.id}")
-            packed = self._runner.payloads.pack(write, answer, "/value", refs, form)
+            packed = self._runner.payloads.pack(write, answer, "/value", refs, form, case.machine.secrets)
             case.stage(
                 write, ev.TaskCompleted(at=self._stamp(), by=by, command=wait.command, value=packed, refs=refs or None)
             )
@@ -268,7 +268,7 @@ class Client:
             if outcome == "happened" and isinstance(leaf.command, Call):
                 action = self._runner.gateway.actions.get(leaf.command.action)
                 answer, schema = (result, None) if action is None else _check_result(action, result)
-            packed = self._runner.payloads.pack(write, answer, "/result", refs, schema)
+            packed = self._runner.payloads.pack(write, answer, "/result", refs, schema, case.machine.secrets)
             event = ev.CallSettled(
                 at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed, reason=reason,
                 refs=refs or None,

@@ -13,11 +13,14 @@ from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race,
 from backstay.events import Event, Fault
 from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
-from backstay.types import Json
+from backstay.types import Json, seconds
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
 """new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
 its backlog. unknown: somebody must settle it. held: a person must approve it."""
+
+LONGEST_SECONDS: Final = 200 * 365 * 86400.0
+"""How far ahead a timer may be set."""
 
 LEAVES: Final = (Call, Start, Approval, Task, WaitFor, Sleep, Draw, Note)
 
@@ -116,3 +119,15 @@ def fault_of(error: BaseException, secrets: Mapping[str, str]) -> Fault:
         trace = trace.tb_next
     message = str(redact(str(error), secrets))[:2000].encode("utf-8", "backslashreplace").decode()
     return Fault(type=type(error).__name__, message=message, line=line)
+
+
+def wrong_duration(command: Command[Any]) -> ValueError | None:
+    """What is wrong with the time that a command names, if anything."""
+    duration = command.duration if isinstance(command, Sleep) else getattr(command, "within", None)
+    if duration is None:
+        return None
+    try:
+        usable = abs(seconds(duration)) <= LONGEST_SECONDS
+    except (ValueError, TypeError, OverflowError):
+        usable = False
+    return None if usable else ValueError(f"{duration!r} is not a duration that can be waited for; write for example '48h'")

@@ -15,7 +15,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, 
 from dataclasses import dataclass
 from functools import partial
 from time import perf_counter_ns
-from typing import Any, Literal, cast
+from typing import Any, Literal, TypeAlias, cast
 
 from backstay import events as ev
 from backstay.actions import Action
@@ -34,6 +34,10 @@ from backstay.store.journal import Write
 from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
 from backstay.types import Json, digest, seconds
+
+
+Step: TypeAlias = Coroutine[Any, Any, None]
+"""What is left to await of a call."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,8 +79,12 @@ class Gateway:
             name: Turnstile(action) for name, action in actions.items() if action.concurrency or action.rate
         }
 
-    async def perform(self, case: Case, leaf: Open) -> None:
-        """Take one open call as far as it goes now, recording what happens; returns when that is committed."""
+    def perform(self, case: Case, leaf: Open) -> Step:
+        """Take one open call as far as it goes now, recording what happens; awaiting ends when that is committed.
+
+        This and what it hands over to are plain functions that return the coroutine to await: a call passes here
+        often, and each coroutine around another would cost as much as a stage.
+        """
         name = cast("Call[Any]", leaf.command).action
         action = self.actions.get(name)
         if action is None:
@@ -84,21 +92,19 @@ class Gateway:
         gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
-            await self._recover(gate)
-        else:
-            await self._pass(gate)
+            return self._recover(gate)
+        return self._pass(gate)
 
-    async def _pass(self, gate: Gate, *, done: bool | None = None) -> None:
+    def _pass(self, gate: Gate, *, done: bool | None = None) -> Step:
         """Through the stages to the call. What may have happened (`done` is not known) is not refused: it would look undone."""
         refusal = self.pass_stages(gate)
         if refusal is None:
-            await self._attempt(gate)
-        elif gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
-            await self._unknown(
+            return self._attempt(gate)
+        if gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
+            return self._unknown(
                 gate, f"an earlier attempt may have happened, and {refusal.stage} stops another: {refusal.reason}"
             )
-        else:
-            await self._stop(gate, refusal)
+        return self._stop(gate, refusal)
 
     def pass_stages(self, gate: Gate) -> Refusal | None:
         """Run the stages; what goes wrong inside one stops the call."""
@@ -114,13 +120,13 @@ class Gateway:
 
     # --- making the call ---
 
-    async def _attempt(self, gate: Gate) -> None:
+    def _attempt(self, gate: Gate) -> Step:
         turnstile = self._turnstiles.get(gate.name)
-        if turnstile is None:
+        return self._call(gate) if turnstile is None else self._call_in_turn(gate, turnstile)
+
+    async def _call_in_turn(self, gate: Gate, turnstile: Turnstile) -> None:
+        async with turnstile.turn():
             await self._call(gate)
-        else:
-            async with turnstile.turn():
-                await self._call(gate)
 
     async def _call(self, gate: Gate) -> None:
         key = ""
@@ -169,8 +175,7 @@ class Gateway:
         write, refs, action = Write(), {}, gate.action
         read = action.effect == "read"
         schema = action.interface["result"] if action.seals_result else None
-        packed = self.payloads.pack(write, result, "/result", refs, schema)
-        packed = self.payloads.seal_known(write, packed, "/result", refs, gate.case.machine.secrets)
+        packed = self.payloads.pack(write, result, "/result", refs, schema, gate.case.machine.secrets)
         event = ev.CallReturned(
             at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name, result=packed,
             args=self._pack_args(gate, write, refs) if read else None,
@@ -185,8 +190,7 @@ class Gateway:
         if gate.size < OFFLOAD_BYTES and not gate.action.seals_arguments and not gate.case.machine.secrets:
             return gate.args
         schema = gate.action.interface["arguments"] if gate.action.seals_arguments else None
-        packed = self.payloads.pack(write, gate.args, "/args", refs, schema)
-        return self.payloads.seal_known(write, packed, "/args", refs, gate.case.machine.secrets)
+        return self.payloads.pack(write, gate.args, "/args", refs, schema, gate.case.machine.secrets)
 
     async def _recover(self, gate: Gate) -> None:
         """An earlier attempt may have happened: ask the target, or call again under the same key, or ask a person.

@@ -65,24 +65,23 @@ class Opener:
         if action is None:
             return bound
         schema = action.interface["arguments"] if action.seals_arguments else None
-        packed = self._runner.payloads.pack(write, bound["args"], "/args", refs, schema)
-        packed = self._runner.payloads.seal_known(write, packed, "/args", refs, case.machine.secrets)
+        packed = self._runner.payloads.pack(write, bound["args"], "/args", refs, schema, case.machine.secrets)
         return {**bound, "args": packed}
 
     def task(self, case: Activation, leaf: Open, command: Task[Any], write: Write) -> None:
         refs: Refs = {}
-        due = self._due(command.within)
+        due, named = self._due(command.within), redact(command.title, case.machine.secrets)
         event = ev.TaskOpened(
-            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=command.title, due=due,
+            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=named, due=due,
             show=self._show(case, write, command.show, "/show", refs), form=form_schema(command.form),
             path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         case.stage(write, event)
-        title = command.title or _title(event.show) or "task"
+        title = named or _title(event.show) or "task"
         case.put_wait(write, self._wait(case, leaf, "task", command.queue, title, due=due))
 
     def sleep(self, case: Activation, leaf: Open, command: Sleep, write: Write) -> None:
-        due = iso(_aware(command.until)) if command.until is not None else self._due(command.duration or 0)
+        due = iso(_aware(command.until)) if command.until is not None else self._due(0 if command.duration is None else command.duration)
         case.stage(
             write,
             ev.TimerSet(
@@ -132,7 +131,7 @@ class Opener:
         try:
             child = self._runner.create(
                 write, command.workflow, leaf.args, key=command.key, by=case.row.requester,
-                parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}",
+                parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}", secrets=case.machine.secrets,
             )  # fmt: skip
         except InvalidInput as error:
             fault = ev.Fault(type="InvalidInput", message=redact(str(error), case.machine.secrets))
@@ -177,8 +176,9 @@ class Opener:
         if value is None:
             return None
         schema = model_schema(type(value)) if isinstance(value, BaseModel) else None
-        packed = self._runner.payloads.pack(write, to_jsonable_python(value), pointer, refs, schema)
-        return self._runner.payloads.seal_known(write, packed, pointer, refs, case.machine.secrets)
+        return self._runner.payloads.pack(
+            write, to_jsonable_python(value), pointer, refs, schema, case.machine.secrets
+        )
 
     def _wait(
         self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, *,
@@ -220,5 +220,5 @@ def _aware(moment: datetime) -> datetime:
 def _title(value: Json) -> str:
     """One line about a value, for lists."""
     if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float))
+        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float) and item != "")
     return " ".join(str(value).split())[:200] if value else ""

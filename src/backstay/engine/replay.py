@@ -18,7 +18,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
 from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, fault_of, shape_of
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, fault_of, shape_of, wrong_duration
 from backstay.errors import (
     ActionDenied,
     ActionFailed,
@@ -422,6 +422,9 @@ class Machine:
         self.open[id_] = leaf
         if isinstance(command, (Call, Start)):
             self._write_args(leaf, command)
+        elif (wrong := wrong_duration(command)) is not None:
+            leaf.refused = True
+            self._answer(leaf, error=wrong)
         elif isinstance(command, WaitFor) and self._signals.get(command.name):
             self._answer_json(leaf, self._signals[command.name].popleft())
         elif not isinstance(command, LEAVES):

@@ -144,7 +144,7 @@ class Runner:
 
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str,
-        parent: tuple[str, str] | None = None, trigger: str = "",
+        parent: tuple[str, str] | None = None, trigger: str = "", secrets: Mapping[str, str] | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed."""
         found = self.workflows.get(workflow)
@@ -158,7 +158,7 @@ class Runner:
                 return str(earlier)
         input_ = ev.journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
-        packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema)
+        packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0] if parent else None, parent_command=parent[1] if parent else None,
@@ -274,6 +274,8 @@ class Runner:
         for row in write.rows.get("waits", {}).values():
             if row is not None and row[7] is not None:
                 self.dispatch.wake_by(row[7])
+            if row is not None and row[2] == "child" and row[10] not in self._fresh:
+                self.dispatch.activate(row[10])  # a child found by its key may have ended long ago
         for run, seq, kind, _, _ in write.events:
             if seq == 1 and kind == "run_started":
                 self._begin_fresh(run, write)
@@ -334,9 +336,9 @@ class Runner:
                 waiter.set_result(None)
         self._hot.pop(run, None)
         if run in self.awaited:
-            self.awaited.discard(run)
             for row in self.reader.all("waits_on", (run, "child", -1)):
                 await self._tell_parent(row["run"], row["command"], run)
+            self.awaited.discard(run)
 
     async def _tell_parent(self, parent: str, command: str, child: str) -> None:
         row = find_run(self.reader, child)
@@ -362,8 +364,7 @@ class Runner:
 
     async def ended(self, run: str) -> None:
         """Return when the run has ended."""
-        activation = self._hot.get(run)
-        row = activation.row if activation else read_run(self.reader.one("run", (run,)) or _missing(run))
+        row = read_run(self.reader.one("run", (run,)) or _missing(run))  # what is committed, not what is on its way
         if not row.ended:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._ended.setdefault(run, []).append(future)

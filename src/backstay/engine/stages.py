@@ -5,7 +5,7 @@ Stages look; they change nothing but the gate they are given. The gateway runs t
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -45,7 +45,9 @@ class Case(Protocol):
     row: Run
     labels: Labels
 
-    async def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> None: ...
+    def record(
+        self, event: Event, write: Write | None = None, wait: Wait | None = None
+    ) -> Coroutine[Any, Any, None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

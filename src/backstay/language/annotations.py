@@ -8,9 +8,13 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from backstay.language.closure import CLASS_KINDS, Closure
+from backstay.language.literals import impure_parts
+from backstay.language.subset import DEFAULT_FACTORIES
 from backstay.types import Tag
 
 TYPE_KINDS: Final = CLASS_KINDS | {"type", "shape", "annotation", "later", "table"}
+
+_METADATA: Final = frozenset({"Field", "StringConstraints", "Tag"})
 
 Refuse = Callable[..., None]
 """Takes code, node, name."""
@@ -59,8 +63,10 @@ def _check_subscript(name: ast.Name, head: str, inner: ast.expr, closure: Closur
     outside = closure.outside(head)
     parts = inner.elts if isinstance(inner, ast.Tuple) else [inner]
     if outside == "Literal":
+        _check_values(parts, closure, refuse)
         return
     if outside == "Sensitive":
+        _check_values(parts[:1], closure, refuse)
         parts = parts[1:]
     if outside == "Annotated":
         for metadata in parts[1:]:
@@ -70,13 +76,24 @@ def _check_subscript(name: ast.Name, head: str, inner: ast.expr, closure: Closur
         check_annotation(part, closure, refuse)
 
 
+def _check_values(nodes: list[ast.expr], closure: Closure, refuse: Refuse) -> None:
+    for node in nodes:
+        for bad in impure_parts(node, closure):
+            refuse("B408", bad, ast.unparse(bad))
+
+
 def _check_metadata(node: ast.expr, closure: Closure, refuse: Refuse) -> None:
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-    if (
-        closure.outside(called) not in ("Field", "StringConstraints", "Tag")
-        and closure.kind(called) != "later"
+    if not isinstance(node, ast.Call) or (
+        closure.outside(called) not in _METADATA and closure.kind(called) != "later"
     ):
         refuse("B408", node, ast.unparse(node))
+    else:
+        named = [item for item in node.keywords if item.arg != "default_factory"]
+        _check_values([*node.args, *(item.value for item in named)], closure, refuse)
+        for factory in (item.value for item in node.keywords if item.arg == "default_factory"):
+            if not isinstance(factory, ast.Name) or closure.outside(factory.id) not in DEFAULT_FACTORIES:
+                refuse("B407", factory, ast.unparse(factory))
 
 
 def annotation_text(hint: Any) -> tuple[str, dict[str, Any]]:

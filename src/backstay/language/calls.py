@@ -97,7 +97,10 @@ class Calls:
 
     def consumes(self, node: ast.Call, name: str) -> None:
         """Allow views, generators and enums as arguments of functions that use them up."""
-        for argument in node.args:
+        consumed = node.args if name == "zip" else node.args[:1]
+        if name in ("min", "max") and len(node.args) > 1:
+            return  # these give one of their arguments back
+        for argument in consumed:
             if name in VIEW_CONSUMERS:
                 self.checker.permit_iterable(argument)
             if name in GENERATOR_CONSUMERS and isinstance(argument, ast.GeneratorExp):
@@ -204,7 +207,8 @@ class Calls:
         self._join(node, name)
 
     def _join(self, node: ast.Call, name: str) -> None:
-        for argument in node.args if name in ("join", "extend", "update") else ():
+        own = name in self.checker.closure.methods
+        for argument in node.args[:1] if name in ("join", "extend", "update") and not own else ():
             self.checker.permit_iterable(argument)
             if isinstance(argument, ast.GeneratorExp):
                 self.checker.permit(argument)

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Final
 
+from backstay.language.annotations import check_annotation
 from backstay.language.calls import Calls
 from backstay.language.classes import check_class
-from backstay.language.closure import CLASS_KINDS, Closure, Item
+from backstay.language.closure import CLASS_KINDS, Closure, Interface, Item
 from backstay.language.constants import check_constant
-from backstay.language.diagnostics import Diagnostic
+from backstay.language.diagnostics import Diagnostic, Place
 from backstay.language.functions import check_function
 from backstay.language.names import free_names
 
@@ -23,6 +24,9 @@ def check(closure: Closure, complete: bool = False) -> list[Diagnostic]:
     for item in closure.items.values():
         found.extend(_CHECKS[item.kind](item, closure))
     found.extend(_cycles(closure))
+    found.extend(_names(closure))
+    for name, interface in closure.interfaces.items():
+        found.extend(_result(name, interface, closure))
     return list(dict.fromkeys(sorted(found, key=lambda one: (one.file, one.line, one.col))))
 
 
@@ -40,6 +44,31 @@ _CHECKS: Final[Mapping[str, Callable[[Item, Closure], list[Diagnostic]]]] = {
     "type": check_constant,
     "table": check_constant,
 }
+
+
+def _names(closure: Closure) -> Iterator[Diagnostic]:
+    """One name, one meaning; none that instrumentation uses. A text from outside may claim anything."""
+    for name, item in closure.items.items():
+        if getattr(item.tree, "name", name) != name or name in closure.library or name in closure.aliases:
+            yield item.place.refuse("B410", item.tree, name)
+        if name in closure.interfaces and name != closure.root:
+            yield item.place.refuse("B410", item.tree, name)
+    root = closure.items[closure.root]
+    for name in (*closure.items, *closure.library, *closure.aliases, *closure.interfaces):
+        if name.startswith("__") or not name.isidentifier():
+            yield root.place.refuse("B131", root.tree, name)
+
+
+def _result(name: str, interface: Interface, closure: Closure) -> list[Diagnostic]:
+    """The result annotation of an action, agent or workflow is evaluated by the worker, so it is checked too."""
+    found: list[Diagnostic] = []
+    place = Place(f"<result of {name}>", 1, 0, (interface.returns,))
+    try:
+        tree = ast.parse(interface.returns or "None", mode="eval").body
+    except SyntaxError:
+        return [place.refuse("B408", ast.Constant(None), interface.returns)]
+    check_annotation(tree, closure, lambda *args: found.append(place.refuse(*args)))
+    return found
 
 
 def _cycles(closure: Closure) -> list[Diagnostic]:

@@ -8,9 +8,9 @@ from typing import Final
 from backstay.language.annotations import check_annotation
 from backstay.language.calls import Calls
 from backstay.language.closure import Closure, Item
-from backstay.language.constants import impure_parts
 from backstay.language.diagnostics import Diagnostic
 from backstay.language.functions import FunctionChecker
+from backstay.language.literals import impure_parts
 from backstay.language.subset import CLASS_DECORATORS, DEFAULT_FACTORIES, METHOD_DECORATORS
 from backstay.language.trees import dotted, is_docstring
 
@@ -39,6 +39,8 @@ class _ClassChecker:
         self.found.append(self.item.place.refuse(code, node, name, **changes))
 
     def run(self, tree: ast.ClassDef) -> None:
+        if getattr(tree, "type_params", None):
+            self.refuse("B120", tree, "a type parameter")
         for base in tree.bases:
             self.base(base)
         for keyword in tree.keywords:

@@ -91,8 +91,9 @@ class Closure:
         return "later" if name in self.unresolved else ""
 
     def outside(self, name: str) -> str:
-        """The library's name of something, or the name itself."""
-        return self.library.get(name, name)
+        """The library's name of something that comes from there, else ""."""
+        taken = name in self.items or name in self.interfaces or name in self.aliases
+        return "" if taken else self.library.get(name, "")
 
     @cached_property
     def classes(self) -> Mapping[str, ast.ClassDef]:

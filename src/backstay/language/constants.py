@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import ast
-from typing import Final
 
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import Closure, Item
 from backstay.language.diagnostics import Diagnostic
-
-MAKERS: Final = frozenset({"Decimal", "date", "datetime", "time", "timedelta"})
-"""What a constant may call."""
+from backstay.language.literals import impure_parts
 
 
 def check_constant(item: Item, closure: Closure) -> list[Diagnostic]:
@@ -41,32 +38,6 @@ def assigned(tree: ast.stmt) -> ast.expr | None:
             return value
         case _:
             return None
-
-
-def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
-    """The smallest parts of an expression that no constant may contain."""
-    match node:
-        case ast.Constant(value=str() | int() | float() | None):
-            return []
-        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant() as operand):
-            return impure_parts(operand, closure)
-        case ast.Tuple(elts=parts) | ast.List(elts=parts):
-            return [bad for part in parts for bad in impure_parts(part, closure)]
-        case ast.Dict(keys=keys, values=values):
-            return [
-                bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])
-            ]
-        case ast.Name(id=name) if closure.kind(name) in ("constant", "value", "later"):
-            return []
-        case ast.Attribute(value=ast.Name(id=name)) if closure.kind(name) in ("enum", "later"):
-            return []
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if (
-            closure.outside(name) in MAKERS
-        ):
-            parts = [*args, *(keyword.value for keyword in keywords)]
-            return [bad for part in parts for bad in impure_parts(part, closure)]
-        case _:
-            return [node]
 
 
 def _check_table(value: ast.expr, closure: Closure, item: Item, found: list[Diagnostic]) -> None:

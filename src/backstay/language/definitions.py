@@ -13,6 +13,7 @@ from typing import Any, Final, cast
 
 from backstay.errors import DefinitionMissing
 from backstay.language.closure import Closure, Interface, Item
+from backstay.language.library import LIBRARY
 from backstay.language.sources import Source
 from backstay.language.trees import tree_digest
 from backstay.types import Json, canonical, digest
@@ -84,16 +85,27 @@ def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
         raise DefinitionMissing(
             f"the definition is written in language {document['language']}; this worker knows {LANGUAGE}"
         )
+    try:
+        return _read_closure(document), actual
+    except (AttributeError, KeyError, RecursionError, SyntaxError, TypeError, ValueError) as error:
+        raise DefinitionMissing(
+            f"the stored definition cannot be read: {type(error).__name__}: {error}"
+        ) from None
+
+
+def _read_closure(document: Json) -> Closure:
     closure = Closure(root=document["workflow"], deadline=document["deadline"])
-    closure.items.update(
-        {entry["name"]: _read_item(entry, document["sources"]) for entry in document["items"]}
-    )
+    for entry in document["items"]:
+        closure.items[entry["name"]] = _read_item(entry, document["sources"])
     closure.library.update(document["library"])
     closure.aliases.update(document["aliases"])
     closure.interfaces.update(
         {name: _read_interface(entry) for name, entry in document["interfaces"].items()}
     )
-    return closure, actual
+    missing = [name for name in closure.library.values() if name not in LIBRARY]
+    if missing or closure.root not in closure.items:
+        raise KeyError(missing[0] if missing else closure.root)
+    return closure
 
 
 def _load(text: str) -> dict[str, Any]:

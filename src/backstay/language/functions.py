@@ -8,10 +8,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import CLASS_KINDS, Closure, Item
-from backstay.language.constants import impure_parts
 from backstay.language.diagnostics import Diagnostic
 from backstay.language.library import REFUSED_CALLS
-from backstay.language.literals import enum_members, good_format, is_singleton
+from backstay.language.literals import good_format, impure_parts, is_member, is_singleton
 from backstay.language.names import Comprehension, parameters, targets, variables
 from backstay.language.subset import (
     ALLOWED_EXPRESSIONS,
@@ -78,6 +77,8 @@ class FunctionChecker:
 
     def function(self, tree: _Function, typed: bool = False, skip_first: bool = False) -> None:
         self.variables = variables(tree)
+        if getattr(tree, "type_params", None):
+            self.refuse("B120", tree, "a type parameter")
         for extra in (tree.args.vararg, tree.args.kwarg):
             if extra is not None:
                 self.refuse("B121", extra, f"*{extra.arg}" if extra is tree.args.vararg else f"**{extra.arg}")
@@ -180,6 +181,8 @@ class FunctionChecker:
                     self.target(element)
             case ast.Starred(value=inner):
                 self.target(inner)
+            case ast.Subscript(slice=ast.Slice()):
+                self.refuse("B126", node, f"the slice `{ast.unparse(node)}`")
             case ast.Subscript() if alone:
                 self.children(node)
             case ast.Attribute() if alone:
@@ -249,6 +252,8 @@ class FunctionChecker:
         self.block(handler.body)
 
     def throw(self, node: ast.Raise) -> None:
+        if self.finally_depth:
+            self.refuse("B115", node, "raise")
         if isinstance(node.exc, ast.Name) and self.kind(node.exc.id) == "error":
             self.permit(node.exc)
         self.children(node)
@@ -308,8 +313,7 @@ class FunctionChecker:
         if kind in ("refused", ""):
             self.unknown(node, base.id)
         elif kind == "enum" and isinstance(node.ctx, ast.Load):
-            members = self.closure.classes.get(self.closure.aliases.get(base.id, base.id))
-            if members is None or node.attr not in enum_members(members):
+            if not is_member(base.id, node.attr, self.closure):
                 self.refuse("B302", node, node.attr)
         else:
             self.refuse("B211", node, ast.unparse(node))
@@ -351,6 +355,9 @@ class FunctionChecker:
             self.refuse("B109", node)
         outer = self.variables
         self.variables = outer | targets(node)
+        for name in sorted(targets(node)):
+            if name.startswith("__"):
+                self.refuse("B131", node, name)
         self.in_generator += generator
         for clause in node.generators:
             if clause.is_async:

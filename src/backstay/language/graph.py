@@ -264,7 +264,7 @@ class _Builder:
     def label(self, value: ast.expr) -> str:
         if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
             return self.text(value, 40)
-        name = self.closure.outside(value.func.id)
+        name = self.closure.outside(value.func.id) or value.func.id
         first = value.args[0] if value.args else None
         if name in ("gather", "race"):
             called = [

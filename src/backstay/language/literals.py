@@ -6,8 +6,11 @@ import ast
 import re
 from typing import Final
 
+from backstay.language.closure import Closure
 from backstay.language.subset import DATE_DIRECTIVES, FORMAT_WIDTH
 
+MAKERS: Final = frozenset({"Decimal", "date", "datetime", "time", "timedelta"})
+"""What a constant may call."""
 _SPEC: Final = re.compile(r"(.?[<>=^])?[-+ ]?z?#?0?(\d*)[_,]?(?:\.(\d+))?[bdeEfFgGosxX%]?")
 
 
@@ -34,3 +37,37 @@ def good_format(spec: str) -> bool:
 def is_singleton(node: ast.expr) -> bool:
     """None, True or False: the values that `is` may compare with."""
     return isinstance(node, ast.Constant) and (node.value is None or isinstance(node.value, bool))
+
+
+def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
+    """The smallest parts of an expression that no constant may contain."""
+    match node:
+        case ast.Constant(value=str() | int() | float() | None):
+            return []
+        case ast.UnaryOp(op=ast.USub() | ast.UAdd(), operand=ast.Constant() as operand):
+            return impure_parts(operand, closure)
+        case ast.Tuple(elts=parts) | ast.List(elts=parts):
+            return [bad for part in parts for bad in impure_parts(part, closure)]
+        case ast.Dict(keys=keys, values=values):
+            return [
+                bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])
+            ]
+        case ast.Name(id=name) if closure.kind(name) in ("constant", "value", "later"):
+            return []
+        case ast.Attribute(value=ast.Name(id=name), attr=member) if is_member(name, member, closure):
+            return []
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if (
+            closure.outside(name) in MAKERS
+        ):
+            parts = [*args, *(keyword.value for keyword in keywords)]
+            return [bad for part in parts for bad in impure_parts(part, closure)]
+        case _:
+            return [node]
+
+
+def is_member(name: str, member: str, closure: Closure) -> bool:
+    """Whether `name.member` is a member of an enum in the closure."""
+    tree = closure.classes.get(closure.aliases.get(name, name))
+    if tree is None or closure.kind(name) != "enum":
+        return closure.kind(name) == "later" and not member.startswith("_")
+    return member in enum_members(tree)

@@ -127,4 +127,4 @@ def _awaited(value: ast.expr, closure: Closure, local: set[str]) -> tuple[str, s
         return "await", "await"
     name = value.func.id
     kind = closure.kind(name)
-    return _CALL_KINDS.get(kind, closure.outside(name)), name
+    return _CALL_KINDS.get(kind) or closure.outside(name) or name, name

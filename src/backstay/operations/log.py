@@ -78,6 +78,8 @@ class Teller:
     actions: dict[str, str] = field(default_factory=dict[str, str])
     told: set[str] = field(default_factory=set[str])
     """Values that an earlier line has shown."""
+    alone: bool = False
+    """Each line stands by itself, among those of other runs."""
     began: str = ""
 
     @property
@@ -110,7 +112,7 @@ class Teller:
         if self.program is not None and step:
             line = self.program.line_of(step.split(".undo")[0])
         more = {"step": step, "line": line, "events": seqs} | more
-        known = repeated(details, self.told)
+        known = repeated(details, set() if self.alone else self.told)
         told = Line(at=event.at, by=who, version=self.version, mark=mark, text=text, details=known, **more)
         self.lines.append(told)
 
@@ -134,7 +136,7 @@ class Teller:
             self.lines.append(
                 Line(
                     at=stored.event.at, by=self.actor, version=self.version, mark="decision", text=text,
-                    details=repeated(details, self.told), events=(stored.seq,), step=told.step,
+                    details=repeated(details, set() if self.alone else self.told), events=(stored.seq,), step=told.step,
                     line=self.program.line_of(told.step) if self.program else None, data=told.entries(),
                 )
             )  # fmt: skip

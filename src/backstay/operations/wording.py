@@ -118,15 +118,15 @@ def span(begin: str, end: str) -> str:
     return lasting((datetime.fromisoformat(end) - datetime.fromisoformat(begin)).total_seconds())
 
 
-def lasting(seconds: float) -> str:
-    """A number of seconds in at most two units."""
+def lasting(seconds: float, most: int = 2) -> str:
+    """A number of seconds in at most so many units."""
     if seconds < 1:
         return "less than a second"
     parts: list[str] = []
     rest = int(seconds)
     for size, name in _UNITS:
         count, rest = divmod(rest, size)
-        if count and len(parts) < 2:
+        if count and len(parts) < most:
             parts.append(f"{count} {name}")
         elif parts:
             break

@@ -40,8 +40,12 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """Columns of the tables that a Write may change besides `events`, in the order of their rows."""
 
-CONTENT_ADDRESSED: Final = frozenset({"definitions", "blobs", "sealed"})
-"""Tables whose rows never change: writing one again is nothing."""
+PUT: Final = {
+    "runs": ("INSERT", " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in TABLES["runs"])),
+    "waits": ("INSERT OR REPLACE", ""),
+}
+"""How a row is written where it may change. Not REPLACE for runs: it would silently delete another run of the same key.
+Rows of the other tables are addressed by their content and never change: writing one again is nothing."""
 
 CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows per INSERT. One statement is one step inside SQLite, so the interpreter's lock is given up once, not per row."""
@@ -188,6 +192,9 @@ class Journal:
             self._rollback()
             self._fault = error
             return error
+        except Exception as error:  # a value that SQLite cannot take; the writer must live on for the others
+            self._rollback()
+            return StoreUnavailable(f"the store could not take what it was given: {error}")
         return None
 
     def _rollback(self) -> None:
@@ -241,19 +248,19 @@ class Journal:
                 merged.update(write.rows.get(table, {}))
             if not merged:
                 continue
-            verb = "INSERT OR IGNORE" if table in CONTENT_ADDRESSED else "INSERT OR REPLACE"
+            verb, end = PUT.get(table, ("INSERT OR IGNORE", ""))
             gone = [key for key, row in merged.items() if row is None]
             if gone:
                 self._connection.executemany(queries()["delete_wait"], gone)
-            self._insert(f"{verb} INTO {table} VALUES ", [row for row in merged.values() if row is not None])
+            self._insert(f"{verb} INTO {table} VALUES ", [row for row in merged.values() if row is not None], end)
 
-    def _insert(self, head: str, rows: list[tuple[Any, ...]]) -> None:
+    def _insert(self, head: str, rows: list[tuple[Any, ...]], end: str = "") -> None:
         start = 0
         for size in CHUNKS:
             while len(rows) - start >= size:
                 chunk = rows[start : start + size]
                 mark = "(" + ",".join("?" * len(chunk[0])) + ")"
-                self._connection.execute(head + ",".join([mark] * size), [cell for row in chunk for cell in row])
+                self._connection.execute(head + ",".join([mark] * size) + end, [cell for row in chunk for cell in row])
                 start += size
 
 

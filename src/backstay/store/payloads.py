@@ -47,10 +47,18 @@ class Payloads:
 
     # --- writing ---
 
-    def pack(self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None) -> Json:
-        """Seal what the schema tags in `value`, offload it when large; `pointer` is where it stands in the event."""
+    def pack(
+        self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Json:  # fmt: skip
+        """Seal what the schema tags in `value` and what the run knows to be private, then offload it when large.
+
+        pointer: where the value stands in the event. secrets: private texts that the run has met.
+        """
         if schema is not None and self._is_tagged(schema):
             value = self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
+        if secrets:
+            value = self._seal_known(write, value, pointer, refs, secrets)
         if isinstance(value, str | list | dict) and value:
             data = to_json(value)
             if len(data) > OFFLOAD_BYTES:
@@ -60,18 +68,16 @@ class Payloads:
                 return None
         return value
 
-    def seal_known(self, write: Write, value: Json, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
-        """Seal each text in `value` that is a private value the run has already met."""
-        if not secrets:
+    def _seal_known(self, write: Write, value: Json, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
+        """Seal each text that is, or contains, a private text; an object that has one among its keys is sealed whole."""
+        if pointer in refs:
             return value
-        if isinstance(value, dict):
-            return {k: self.seal_known(write, v, f"{pointer}/{_escape(k)}", refs, secrets) for k, v in value.items()}
+        if isinstance(value, dict) and not any(_secret_in(key, secrets) for key in value):
+            return {k: self._seal_known(write, v, f"{pointer}/{_escape(k)}", refs, secrets) for k, v in value.items()}
         if isinstance(value, list):
-            return [self.seal_known(write, v, f"{pointer}/{n}", refs, secrets) for n, v in enumerate(value)]
-        if isinstance(value, str) and value in secrets:
-            refs[pointer] = f"seal:{secrets[value]}"
-            return secrets[value]
-        return value
+            return [self._seal_known(write, v, f"{pointer}/{n}", refs, secrets) for n, v in enumerate(value)]
+        text = _secret_in(value, secrets)
+        return value if text is None else self.seal(write, value, secrets[text].partition(":")[0], pointer, refs)
 
     def _is_tagged(self, schema: dict[str, Json]) -> bool:
         """Whether anything in a schema is private; remembered, as most schemas live as long as what declares them."""
@@ -129,8 +135,8 @@ class Payloads:
         if not refs:
             return event
         changed = {field.name: getattr(event, field.name) for field in fields(cast("Any", event))}
-        # A sealed value may lie inside an offloaded one, never the other way round.
-        for pointer, ref in sorted(refs.items(), key=lambda item: not item[1].startswith("blob:")):
+        # A sealed value may lie inside an offloaded or a sealed one: the outer one first.
+        for pointer, ref in sorted(refs.items(), key=lambda item: (not item[1].startswith("blob:"), item[0].count("/"))):
             _put_at(changed, pointer, self._fetch(ref, secrets))
         return replace(cast("Any", event), **{name: changed[name] for name in {p.split("/")[1] for p in refs}})
 
@@ -168,13 +174,20 @@ class Payloads:
             if not self._path.exists():
                 if self._reader.one("sealed_any") is not None:
                     raise OperatorError(f"{self._path.name!r} is missing: private values cannot be read; restore it")
-                descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-                with os.fdopen(descriptor, "wb") as file:
-                    file.write(AESGCM.generate_key(256))
-                    file.flush()
-                    os.fsync(file.fileno())
+                self._make_key()
             self._key = self._path.read_bytes()
         return self._key
+
+    def _make_key(self) -> None:
+        """Whole or not at all: a key file that a crash left half written would lock every private value away."""
+        fresh = self._path.with_suffix(".new")
+        fresh.unlink(missing_ok=True)
+        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write(AESGCM.generate_key(256))
+            file.flush()
+            os.fsync(file.fileno())
+        fresh.replace(self._path)
 
 
 def redact(value: Json, secrets: Mapping[str, str]) -> Json:
@@ -182,15 +195,25 @@ def redact(value: Json, secrets: Mapping[str, str]) -> Json:
     if not secrets:
         return value
     if isinstance(value, str):
-        for text, token in secrets.items():
-            if text in value:
-                value = value.replace(text, token)
+        for text in sorted((text for text in secrets if text in value), key=len, reverse=True):
+            value = value.replace(text, secrets[text])
         return value
     if isinstance(value, dict):
         return {redact(key, secrets): redact(item, secrets) for key, item in value.items()}
     if isinstance(value, list):
         return [redact(item, secrets) for item in value]
     return value
+
+
+def _secret_in(value: Json, secrets: Mapping[str, str]) -> str | None:
+    """A private text that a scalar is or contains (of an object: its keys)."""
+    if isinstance(value, dict):
+        return next((text for key in value if (text := _secret_in(key, secrets)) is not None), None)
+    if isinstance(value, str):
+        return value if value in secrets else next((text for text in secrets if text in value), None)
+    if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in secrets:
+        return str(value)
+    return None
 
 
 def _texts(value: Json) -> list[str]:

@@ -26,6 +26,7 @@ QUEUES = (
     Queue(name="ap-approvers", owner="head-of-finance", about="Totals above the threshold"),
     Queue(name="manual-backlog", owner="it-service", about="Postings that the ERP did not take"),
     Queue(name="treasury", owner="treasurer", about="Payments to release"),
+    Queue(name="operators", owner="it-service", about="Cases that cannot go on until something is mended"),
 )
 
 app = App("accounts-payable", workflows=[process_invoice, pay_invoice], queues=QUEUES)
@@ -53,8 +54,14 @@ async def start_case(client: Client, inbox: InboxFolder, document: Document) -> 
 async def run_folder_once(client: Client, home: Path, folder: Path = INVOICES) -> InboxFolder:
     """Start a case for every document in a folder, in order, and return when nothing moves any more."""
     inbox = InboxFolder(folder, home, settle=0.2)
+    await start_cases(client, inbox)  # first what an earlier worker took and did not start
     await inbox.settled()
-    for document in inbox.waiting():
-        await start_case(client, inbox, document)
+    await start_cases(client, inbox)
     await client.idle()
     return inbox
+
+
+async def start_cases(client: Client, inbox: InboxFolder) -> None:
+    """Start the case of every document that has none yet, in the order of arrival."""
+    for document in inbox.waiting():
+        await start_case(client, inbox, document)

@@ -26,7 +26,7 @@ from examples.accounts_payable.models import Order, OrderLine, Posting, Vendor
 HERE = Path(__file__).parent
 HANG_SECONDS = 20.0
 T = TypeVar("T")
-FaultKind = Literal["raise", "hang", "rubbish", "half"]
+FaultKind = Literal["raise", "hang", "late", "rubbish", "half"]
 
 
 class ErpUnavailable(Exception):
@@ -226,7 +226,8 @@ class Erp:
     ) -> None:
         """Let an operation fail `times` times (-1: until `heal`) on one subject or on all.
 
-        raise: nothing happens. half: it happens, the answer is lost. hang: no answer. rubbish: a senseless answer.
+        raise: nothing happens. half: it happens, the answer is lost. hang: nothing happens, and no answer comes.
+        late: it happens after the caller has given up. rubbish: it happens, and the answer makes no sense.
         """
         with self.transaction() as db:
             _run(
@@ -248,7 +249,7 @@ class Erp:
         """Do the work, unless a fault strikes before or after it."""
         fault = self._strike(operation, subject)
         kind = fault["kind"] if fault else ""
-        if fault and kind == "hang":
+        if fault and kind in ("hang", "late"):
             time.sleep(HANG_SECONDS)
         if fault and kind in ("raise", "hang"):
             raise ErpUnavailable(f"{operation} of {subject!r}: {fault['message']}")

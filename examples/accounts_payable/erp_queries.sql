@@ -136,9 +136,11 @@ WHERE vendor_id = :vendor_id AND number_key = :number_key AND digest <> :digest
   AND (arrival < :arrival OR (arrival = :arrival AND turn < :turn))
 ORDER BY arrival, turn;
 
--- in_books: posted invoices with the same vendor and number that came from another document
+-- in_books: posted invoices with the same vendor and number from before the register; what came through it, `seen_before` finds
 SELECT * FROM invoices
-WHERE vendor_id = :vendor_id AND number_key = :number_key AND status = 'posted' AND document <> :digest ORDER BY id;
+WHERE vendor_id = :vendor_id AND number_key = :number_key AND status = 'posted' AND document <> :digest
+  AND document NOT IN (SELECT digest FROM arrivals WHERE vendor_id = :vendor_id AND number_key = :number_key)
+ORDER BY id;
 
 -- refuse: count how often a claim had to wait
 INSERT INTO refusals (digest, count) VALUES (:digest, 1) ON CONFLICT (digest) DO UPDATE SET count = count + 1 RETURNING count;

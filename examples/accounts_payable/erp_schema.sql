@@ -124,7 +124,7 @@ CREATE TABLE faults (
     id        INTEGER PRIMARY KEY,
     operation TEXT NOT NULL,
     subject   TEXT NOT NULL,  -- a vendor's id or an invoice's number; empty for every one
-    kind      TEXT NOT NULL CHECK (kind IN ('raise', 'hang', 'rubbish', 'half')),
+    kind      TEXT NOT NULL CHECK (kind IN ('raise', 'hang', 'late', 'rubbish', 'half')),
     remaining INTEGER NOT NULL,  -- how often it will still fail; -1 for ever
     message   TEXT NOT NULL
 ) STRICT;

@@ -224,6 +224,8 @@ class Reviewed(Frozen):
     issued: date | None = None
     currency: str = ""
     total: Decimal | None = None
+    net: Decimal | None = None
+    """Without tax: what the lines must add up to."""
     po_number: str = ""
 
 

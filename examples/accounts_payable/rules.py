@@ -62,7 +62,7 @@ def corrected(reading: Reading, review: Reviewed) -> Reading:
         "po_number": review.po_number or old.po_number,
     }  # fmt: skip
     if review.total is not None:
-        fields = {**fields, "total": review.total, "net": None, "tax": None}
+        fields = {**fields, "total": review.total, "net": review.net, "tax": None}
     invoice = old.model_copy(update=fields)
     doubts = [f"{name} is missing" for name in missing(invoice)]
     return Reading(invoice=invoice, confidence=1.0, doubts=doubts, found=reading.found, pages=reading.pages)

@@ -152,6 +152,8 @@ class CallReturned(Event):
     micros: int = 0
     path: Trail | None = None
     refs: Refs | None = None
+    approval: str | None = None
+    """The approval that a read consumed, by the command that asked for it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -13,7 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from test_docs import ROOT, blocks
+from test_pages import ROOT, blocks
 
 from backstay.store.database import Reader as Store
 
@@ -79,7 +79,9 @@ class Reader:
         )
         printed = done.stdout + done.stderr
         if words[1] == "start":
-            self.run = re.findall(r"run ([0-9a-z]{26})", printed)[0]
+            started = re.search(r"run ([0-9a-z]{26})", printed)
+            assert started, f"$ {command}\n{printed}"
+            self.run = started[1]
         if words[1] in ("start", "approve"):
             self.settle()
         return printed.replace(self.run, RUN).replace(self.run[-8:], RUN[-8:]) if self.run else printed

@@ -195,7 +195,7 @@ def test_the_trail_says_what_was_decided_and_why_without_sealed_values(load: Loa
         "kind": "rule",
         "name": "too_much",
         "verdict": True,
-        "values": {"invoice": "Invoice(vendor='v', total=Decimal('700'))"},
+        "values": {"invoice": "Invoice(vendor='v', total=700)"},
     }
     assert branch["text"] == 'too_much(invoice) and invoice.iban != "x"'
     assert branch["values"]["invoice.iban"] == "(sealed)"

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-import asyncio
-import sqlite3
-from contextlib import closing
-from decimal import Decimal
 from pathlib import Path
-from typing import Any
 
 import pytest
 
-from backstay import App
 from backstay.errors import Conflict, InvalidInput, NotAllowed
-from examples.accounts_payable.app import QUEUES, run_folder_once, set_up, start_case
+from examples.accounts_payable.app import INVOICES, set_up
 from examples.accounts_payable.erp import Erp
+from examples.accounts_payable.making.sellers import iban
 from examples.accounts_payable.outcomes import Ending, expected, summary
-from examples.accounts_payable.process import pay_invoice, process_invoice
+from examples.accounts_payable.process import process_invoice
 from examples.accounts_payable.tests.office import OUTAGE, Office, office
+
+COPY = next(INVOICES.glob("zz-*.pdf")).name
+"""brandt-januar.pdf once more, under a very long name."""
+NEW_ACCOUNT = iban("IT", "K0300203280000400162854")
+"""The bank account that colombo-iban-nuovo.pdf asks to pay."""
 
 
 def numbers(erp: Erp) -> list[str]:
@@ -55,13 +55,9 @@ async def test_a_person_reads_what_the_machine_is_not_sure_of_and_the_case_goes_
         await ap.arrives("meridian-unclear.pdf")
         assert ap.owner("invoice-review") == "ap-clerks"
         shown = ap.shown("invoice-review")
-        assert shown["doubts"] == ["total is missing", "currency is missing", "no lines were found"]
+        assert shown["doubts"] == ["total is unsure", "currency is missing"]
         assert (shown["number"], shown["page"]["number"]) == ("MF3929345", 1)
-        await ap.fills_in("invoice-review", total="1547.00", currency="EUR")
-        assert ap.shown("mismatch")["off"] == [
-            "the invoice has no lines that could be matched", "the lines are 1547.00 away from the net total",
-        ]  # fmt: skip
-        await ap.fills_in("mismatch", verdict="accept", comment="compared with the receipt")
+        await ap.fills_in("invoice-review", total="2781.89", net="2261.70", currency="EUR")
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["MF3929345"]
 
@@ -72,9 +68,7 @@ async def test_a_scan_stays_with_its_reader_until_nothing_is_missing(home: Path,
         assert ap.shown("invoice-review")["doubts"] == ["page 1 to 1 are pictures without text: read them by eye"]
         await ap.fills_in("invoice-review", vendor="Hawthorne Office Supplies Ltd", number="HOS-118240")
         assert ap.shown("invoice-review")["doubts"] == ["issued is missing", "total is missing", "currency is missing"]
-        await ap.fills_in(
-            "invoice-review", issued="2026-02-10", currency="GBP", total="6620.59", po_number="PO-045071"
-        )
+        await ap.fills_in("invoice-review", issued="2026-02-10", currency="GBP", total="6620.59", po_number="PO-045071")
         await ap.fills_in("mismatch", verdict="accept", comment="checked by eye")
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["HOS-118240"]
@@ -103,7 +97,7 @@ async def test_a_blocked_vendor_and_new_bank_details_stop_the_case_with_their_re
         await ap.fills_in("vendor-set-up", reject="blocked since the crane accident")
         await ap.arrives("colombo-iban-nuovo.pdf")
         problem = ap.shown("vendor-set-up")["vendor"]["problem"]
-        assert problem.startswith("the invoice asks to pay IT60 … ")
+        assert problem.startswith("the invoice asks to pay IT96 … 2854, and the master data of V-1005 say")
         assert problem.endswith(": confirm by telephone")
         await ap.fills_in("vendor-set-up", vendor_id="V-1005")
         assert (await ap.endings())["colombo-iban-nuovo.pdf"] == Ending("posted")
@@ -119,9 +113,7 @@ async def test_an_invoice_without_an_order_goes_on_when_purchasing_finds_it(home
         await ap.fills_in("missing-po", po_number="PO-000000")
         assert await ap.ending() == Ending("queued", "missing-po")
         await ap.fills_in("missing-po", po_number="PO-045445")
-        while (await ap.ending()).queue == "coding":
-            await ap.fills_in("coding", lines=codes(ap))
-        await ap.fills_in("mismatch", verdict="accept", comment="a new order was written")
+        await ap.fills_in("coding", lines=codes(ap))
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["INV-7858-26"]
 
@@ -136,11 +128,10 @@ async def test_the_cost_centre_owner_codes_what_nothing_else_can(home: Path, erp
     async with office(home) as ap:
         await ap.arrives("lumiere-divers.pdf")
         assert ap.owner("coding") == "cost-centre-owners"
-        both = codes(ap)
-        assert len(both) == 2
-        await ap.fills_in("coding", lines=both[:1])
-        assert [line["description"] for line in ap.shown("coding")["lines"]] == [both[1]["description"]]
-        await ap.fills_in("coding", lines=both[1:])
+        (line,) = ap.shown("coding")["lines"]
+        assert (line["description"], line["amount"]) == ("Divers et frais selon accord", "89.66")
+        await ap.fills_in("coding", lines=[{"description": "something else", "cost_centre": "4200"}])
+        await ap.fills_in("coding", lines=codes(ap))
         assert await ap.ending() == Ending("posted")
     with erp.transaction() as db:
         assert db.execute("SELECT count(*) FROM invoice_lines WHERE cost_centre = ''").fetchone()[0] == 0
@@ -151,8 +142,7 @@ async def test_a_mismatch_is_shown_in_words_and_purchasing_may_accept_or_reject_
         await ap.arrives("brandt-preis.pdf")
         assert ap.owner("mismatch") == "purchasing"
         shown = ap.shown("mismatch")
-        assert len(shown["off"]) == 1
-        assert shown["off"][0].endswith("% above the order")
+        assert shown["off"][0] == "Getriebeöl CLP 220, 20 l: unit price 12.0 % above the order"
         assert shown["order"]["number"] == shown["invoice"]["po_number"] == "PO-045037"
         await ap.fills_in("mismatch", verdict="accept", comment="the price was agreed by mail")
         await ap.arrives("iberica-parcial.pdf")
@@ -201,13 +191,233 @@ async def test_a_person_may_say_that_it_is_another_invoice_under_the_same_number
 
 async def test_the_same_file_twice_under_any_name_is_one_case(home: Path, erp: Erp) -> None:
     async with office(home) as ap:
-        copy = next(name for name in (row.name for row in set_of_copies()))
-        await ap.arrives("brandt-januar.pdf", copy)
+        await ap.arrives("brandt-januar.pdf", COPY)
         assert len(ap.it.client.runs(workflow="process_invoice")) == 1
     assert numbers(erp) == ["RE-2026-6822"]
 
 
-def set_of_copies() -> list[Path]:
-    from examples.accounts_payable.app import INVOICES
+# --- approval of large totals ---------------------------------------------------------------------------
 
-    return sorted(INVOICES.glob("zz-*.pdf"))
+
+async def test_a_total_above_the_threshold_is_posted_when_the_approvers_agree(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        run = await ap.arrives("brandt-anlage.pdf")
+        assert await ap.ending() == Ending("waiting", "ap-approvers")
+        assert ap.owner("ap-approvers") == "head-of-finance"
+        shown = ap.shown("ap-approvers")
+        assert (shown["total"], shown["euro"], shown["page"]["total"]) == ("79756.51 EUR", "79756.51", 1)
+        assert numbers(erp) == []
+        await ap.approves("ap-approvers", by="paula")
+        assert await ap.ending() == Ending("posted")
+        (decided,) = ap.it.events(run, "approval_decided")
+        assert (decided.by, decided.verdict) == ("paula", "approved")
+    assert numbers(erp) == ["RE-2026-5192"]
+
+
+async def test_a_total_that_the_approvers_reject_is_never_posted(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        run = await ap.arrives("cascade-licences.pdf")
+        await ap.rejects("ap-approvers", by="paula", reason="not ordered by us")
+        assert (await ap.it.result(run))["reason"] == "not ordered by us"
+        assert ap.it.client.inbox() == []
+    assert numbers(erp) == []
+
+
+async def test_nobody_approves_the_invoice_that_they_handed_in(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("x-empty.pdf")
+        folder = ap.inbox.folder
+        (folder / "large.pdf").write_bytes((INVOICES / "brandt-anlage.pdf").read_bytes())
+        while ap.inbox.look():
+            pass
+        (document,) = ap.inbox.waiting()
+        await ap.it.start(process_invoice, document=document, by="paula")
+        with pytest.raises(NotAllowed, match="paula"):
+            await ap.approves("ap-approvers", by="paula")
+        assert numbers(erp) == []
+        await ap.approves("ap-approvers", by="rolf")
+    assert numbers(erp) == ["RE-2026-5192"]
+
+
+# --- an ERP that fails ----------------------------------------------------------------------------------
+
+
+async def test_a_short_outage_is_sat_out(home: Path, erp: Erp) -> None:
+    erp.fail("create_invoice", times=3)
+    async with office(home) as ap:
+        run = await ap.arrives("brandt-januar.pdf")
+        assert len(ap.it.events(run, "attempt_failed", action="create_invoice")) == 3
+        assert await ap.ending() == Ending("posted")
+    assert numbers(erp) == ["RE-2026-6822"]
+    assert erp.alerts() == []
+
+
+async def test_a_long_outage_is_told_to_it_and_the_backlog_is_posted_once_when_it_is_over(home: Path, erp: Erp) -> None:
+    erp.fail("create_invoice", times=-1, message="503 ledger is not reachable")
+    async with office(home) as ap:
+        run = await ap.arrives("brandt-januar.pdf", "lumiere-mars.pdf")
+        assert set((await ap.endings()).values()) == {Ending("queued", "manual-backlog")}
+        assert ap.owner("manual-backlog") == "it-service"
+        assert len(ap.it.events(run, "attempt_failed", action="create_invoice")) == 5
+        told = [(alert["recipient"], alert["subject"]) for alert in erp.alerts()]
+        assert ("it-service@nordkai.example", "invoice FA2026/2765 of Papeterie Lumière SARL cannot be posted") in told
+        assert len(told) == 2
+        assert await ap.it.client.retry("queue:manual-backlog", by="ines") == 2
+        await ap.passes(OUTAGE)
+        assert numbers(erp) == []
+        erp.heal()
+        assert await ap.it.client.retry("queue:manual-backlog", by="ines") == 2
+        await ap.passes(OUTAGE)
+        assert set((await ap.endings()).values()) == {Ending("posted")}
+    assert sorted(numbers(erp)) == ["FA2026/2765", "RE-2026-6822"]
+    assert erp.held_twice() == []
+
+
+async def test_what_was_posted_by_hand_meanwhile_is_told_and_not_posted_again(home: Path, erp: Erp) -> None:
+    erp.fail("create_invoice", times=-1)
+    async with office(home) as ap:
+        run = await ap.arrives("brandt-januar.pdf")
+        item = ap.item("manual-backlog")
+        await ap.it.client.settle(item, "happened", by="ines", result="ERP-000777", reason="posted by hand")
+        await ap.it.settle()
+        assert (await ap.it.result(run))["invoice_id"] == "ERP-000777"
+    assert numbers(erp) == []
+
+
+async def test_a_currency_without_a_rate_waits_until_somebody_adds_it(home: Path, erp: Erp) -> None:
+    with erp.transaction() as db:
+        db.execute("DELETE FROM rates WHERE currency = 'SEK'")
+    async with office(home) as ap:
+        run = await ap.arrives("norrland-verktyg.pdf")
+        assert await ap.ending() == Ending("queued", "manual-backlog")
+        (queued,) = ap.it.events(run, "call_queued")
+        assert queued.fault.message == "currency 'SEK' has no rate: add it to the table of rates, then retry this call"
+        with erp.transaction() as db:
+            db.execute("INSERT INTO rates VALUES ('SEK', '0.088')")
+        await ap.it.client.retry(run, by="ines")
+        await ap.passes(OUTAGE)
+        assert await ap.ending() == Ending("posted")
+
+
+# --- payment --------------------------------------------------------------------------------------------
+
+
+async def test_a_payment_is_held_for_the_treasury_approved_once_and_made_once(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("brandt-januar.pdf")
+        (run,) = ap.it.client.runs(workflow="pay_invoice")
+        assert ap.owner("treasury") == "treasurer"
+        (held,) = ap.it.events(run.id, "approval_requested")
+        assert held.args == {"invoice_id": "ERP-000002", "amount": "2914.89", "currency": "EUR"}
+        assert payments(erp) == []
+        item = ap.item("treasury")
+        await ap.it.approve(item, by="theo")
+        assert await ap.it.result(run.id) == "PAY-000001"
+        with pytest.raises(Conflict):
+            await ap.it.approve(item, by="tilda")
+        (intent,) = ap.it.events(run.id, "call_intended")
+        (decided,) = ap.it.events(run.id, "approval_decided")
+        assert (intent.approval, decided.digest) == (decided.command, held.digest)
+    assert payments(erp) == [("2914.89", "EUR")]
+
+
+async def test_a_payment_that_the_treasury_rejects_is_not_made(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("brandt-januar.pdf")
+        (run,) = ap.it.client.runs(workflow="pay_invoice")
+        await ap.rejects("treasury", by="theo", reason="paid by card")
+        assert ap.it.status(run.id) == "failed"
+        assert "paid by card" in (ap.it.run(run.id).summary or "")
+        assert await ap.ending() == Ending("posted")
+    assert payments(erp) == []
+
+
+async def test_one_approval_pays_one_invoice(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("brandt-januar.pdf")
+        first = ap.item("treasury")
+        await ap.arrives("lumiere-mars.pdf")
+        await ap.it.approve(first, by="theo")
+        assert len(ap.it.client.inbox(queue="treasury")) == 1
+    assert payments(erp) == [("2914.89", "EUR")]
+
+
+# --- the log --------------------------------------------------------------------------------------------
+
+
+async def test_the_log_tells_source_fields_branches_people_and_ids(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        run = await ap.arrives("brandt-anlage.pdf")
+        await ap.approves("ap-approvers", by="paula")
+        lines = ap.it.log(run)
+        told = [(line.mark, line.text, dict(line.details)) for line in lines]
+
+        def one(mark: str, text: str) -> dict[str, str]:
+            (found,) = [details for kind, words, details in told if (kind, words) == (mark, text)]
+            return found
+
+        assert one("start", "process_invoice was started")["trigger"] == "file brandt-anlage.pdf"
+        assert "number RE-2026-5192" in one("action", "read_document")["→"]
+        assert one("decision", "Rule “needs approval” → yes")["because"] == (
+            "euro > APPROVAL_FROM → yes (euro 79756.51, APPROVAL_FROM 10000)"
+        )
+        (answered,) = [line for line in lines if line.mark == "answered"]
+        assert answered.by == "paula"
+        assert one("action", "create_invoice")["→"] == "ERP-000002"
+        assert "ERP-000002" in str(told[-1])
+
+
+# --- private values -------------------------------------------------------------------------------------
+
+
+async def test_no_bank_account_is_in_the_clear_in_any_file_of_the_engine(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("brandt-januar.pdf", "colombo-iban-nuovo.pdf", "lumiere-divers.pdf", "brandt-anlage.pdf")
+        await ap.approves("ap-approvers", by="paula")
+        assert ap.shown("vendor-set-up")["invoice"]["vendor_iban"].startswith("pii:")
+        await ap.it.restart()
+        await ap.fills_in("vendor-set-up", vendor_id="V-1005")
+    with erp.transaction() as db:
+        accounts = [row["iban"] for row in db.execute("SELECT iban FROM vendors WHERE iban <> ''")]
+    files = [path for path in home.glob("*") if path.is_file() and not path.name.startswith("erp.db")]
+    written = b"".join(path.read_bytes() for path in files)
+    assert len(accounts) > 8
+    assert {path.name for path in files} >= {"backstay.db", "inbox.db"}
+    assert [account for account in [*accounts, NEW_ACCOUNT] if account.encode() in written] == []
+
+
+# --- the whole folder -----------------------------------------------------------------------------------
+
+
+async def test_every_file_ends_as_the_table_says_and_starting_again_changes_nothing(home: Path) -> None:
+    set_up(home)
+    names = [path.name for path in INVOICES.iterdir()]
+    async with office(home) as ap:
+        await ap.arrives(*names)
+        first = await ap.endings()
+        await ap.it.restart()
+        await ap.arrives(*names)
+        assert await ap.endings() == first == expected()
+    shown = summary(first)
+    assert shown["invoices"] == len(names) - 1  # one is a copy of another
+    assert (shown["failed"], shown["moving"], shown["lost"]) == (0, 0, 0)
+    books = Erp(home / "erp.db")
+    assert books.held_twice() == []
+    assert [alert["recipient"] for alert in books.alerts()] == ["it-service@nordkai.example"]
+
+
+async def test_a_file_that_nobody_took_is_counted_as_lost_and_one_that_cannot_be_read_as_failed(home: Path) -> None:
+    async with office(home) as ap:
+        await ap.arrives("brandt-januar.pdf")
+        (ap.inbox.folder / "late.pdf").write_bytes(b"%PDF-1.4 late")
+        assert (await ap.endings())["late.pdf"] == Ending("lost")
+        ap.inbox.problems["late.pdf"] = "'late.pdf' cannot be read"
+        assert (await ap.endings())["late.pdf"] == Ending("failed")
+        del ap.inbox.problems["late.pdf"]
+        while ap.inbox.look():
+            pass
+        assert (await ap.endings())["late.pdf"] == Ending("lost")  # it arrived, and has no case yet
+        await ap.arrives()
+        assert (await ap.endings())["late.pdf"] == Ending("queued", "unreadable")
+        (ap.inbox.folder / "late.pdf").write_bytes(b"%PDF-1.4 written over")
+        assert summary(await ap.endings())["lost"] == 1

@@ -118,7 +118,9 @@ def print_diagnostics(diagnostics: Sequence[Diagnostic], console: Console | None
 
 def graph(
     target: Annotated[str, typer.Argument(metavar="[FILE:NAME]", help="A workflow of a file.")] = "",
-    form: Annotated[Literal["svg", "mermaid"], typer.Option("--format", help="What to write.")] = "svg",
+    form: Annotated[
+        Literal["svg", "mermaid"], typer.Option("--format", metavar="svg|mermaid", help="What to write.")
+    ] = "svg",
     run: Annotated[
         str, typer.Option("--run", metavar="RUN", help="Draw this run's own version, and mark its way.")
     ] = "",

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import typer
+
 from backstay.cli.entry import COMMANDS, app
 from backstay.cli.exits import EXITS
 
@@ -46,7 +47,9 @@ def write() -> str:
             parts.append(f"## {heading}\n")
         parts.extend(_command(name, command))
     parts.append("## Exit codes\n")
-    parts.append("\n".join(["| code | meaning |", "|---|---|", *(f"| {code} | {text} |" for code, text in EXITS.items())]))
+    parts.append(
+        "\n".join(["| code | meaning |", "|---|---|", *(f"| {code} | {text} |" for code, text in EXITS.items())])
+    )
     return "\n".join(parts) + "\n"
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
@@ -57,6 +56,8 @@ async def desk(home: Path) -> AsyncIterator[tuple[Client | RemoteClient, bool]]:
 def change(home: Path, ask: Callable[[Client | RemoteClient], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
     """Carry out one change; gives its answer and whether a worker goes on with it at once."""
 
+    import asyncio
+
     async def carry_out() -> tuple[T, bool]:
         async with desk(home) as (client, working):
             return await ask(client), working
@@ -103,3 +104,9 @@ def run_named(reader: Reader, name: str) -> Run:
     from backstay.store.views import find_run
 
     return find_run(reader, name.partition("/")[0])
+
+
+def look(home: Path, run: str) -> Run:
+    """A run's row as it is now."""
+    with reading(home) as reader:
+        return run_named(reader, run)

@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -15,16 +11,10 @@ from backstay.cli.exits import ATTENTION, OK
 from backstay.cli.inputs import read_input
 from backstay.cli.loading import find_app, load, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
-from backstay.cli.stores import change, goes_on, reading, run_named
+from backstay.cli.stores import change, goes_on, look, reading
 
 if TYPE_CHECKING:
-    from backstay.cli.following import News
-    from backstay.engine.application import App
-    from backstay.engine.client import Client
     from backstay.store.views import Run
-
-LOOK_AGAIN = 0.1
-"""Seconds between looks at a run that another process advances."""
 
 
 def dev(
@@ -43,6 +33,10 @@ def dev(
         load_once(path)
         arguments = ["dev", target, "--no-reload", "--home", str(home), *(["--json"] if as_json else [])]
         return supervise(arguments, path.resolve().parent, quiet=as_json)
+    import asyncio
+
+    from backstay.cli.worker import work
+
     path, name = split(target)
     asyncio.run(work(find_app(load(path), name), home, as_json))
     return OK
@@ -54,71 +48,6 @@ def load_once(path: Path) -> None:
 
     if not path.is_file():
         raise NotFound(f"there is no file {str(path)!r}")
-
-
-async def work(app: App, home: Path, as_json: bool) -> None:
-    """Be the worker of a store until somebody stops it."""
-    from backstay.cli import screen
-
-    stop = stopping()
-    async with opened(app, home, as_json) as client:
-        if not as_json:
-            waiting = sum(counts.get("waiting", 0) for counts in client.counts().values())
-            screen.say(f"{app.name} runs on {home}: {', '.join(app.workflows)}.", "bold")
-            screen.hint(
-                f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log."
-            )
-        await stop.wait()
-        if not as_json:
-            screen.hint("Stopping; what is in the middle goes on at the next start.")
-
-
-@asynccontextmanager
-async def opened(app: App, home: Path, as_json: bool, tell: Any = None) -> AsyncIterator[Client]:
-    """Open an application as the worker of a store: control is served, and what happens is told."""
-    from backstay.cli.following import Follower
-    from backstay.engine.control import serve
-    from backstay.store.database import Reader
-
-    hear: list[Follower] = []
-    async with app.open(home, on_commit=lambda number: [one.committed(number) for one in hear] and None) as client:
-        reader = Reader(home / "backstay.db")
-        follower = Follower(reader)
-        hear.append(follower)
-        telling = asyncio.create_task(follower.follow(tell or (print_json if as_json else print_news)))
-        try:
-            async with serve(client, home):
-                yield client
-        finally:
-            hear.clear()
-            telling.cancel()
-            with suppress(asyncio.CancelledError):
-                await telling
-            reader.close()
-
-
-def stopping() -> asyncio.Event:
-    """An event that Ctrl-C or a polite kill sets."""
-    import signal as signals
-
-    stop, loop = asyncio.Event(), asyncio.get_running_loop()
-    for number in (signals.SIGINT, signals.SIGTERM):
-        try:
-            loop.add_signal_handler(number, stop.set)
-        except NotImplementedError:  # Windows: Ctrl-C arrives as KeyboardInterrupt instead
-            break
-    return stop
-
-
-def print_news(news: News) -> None:
-    from backstay.cli import screen
-    from backstay.cli.story import one_line
-
-    screen.out().print(one_line(news.line, news.run.id, screen.out().width), no_wrap=True)
-
-
-def print_json(news: News) -> None:
-    print(json.dumps({"run": news.run.id, "workflow": news.run.workflow, **news.line.as_json()}), flush=True)
 
 
 def start(
@@ -134,7 +63,10 @@ def start(
     as_json: AsJson = False,
 ) -> int:
     """Start a run: through the running worker if there is one, otherwise here, until nothing moves."""
+    import asyncio
+
     from backstay.cli import screen
+    from backstay.cli.worker import run_here, watch
     from backstay.engine.control import find_worker
 
     given, who = read_input(input or [], "--input"), person(by)
@@ -151,32 +83,6 @@ def start(
     else:
         told_start(row, home)
     return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
-
-
-async def run_here(path: Path, name: str, given: Any, key: str, who: str, home: Path, wait: bool, as_json: bool) -> Run:
-    """Open the store, start the run and go on until nothing moves, or with `wait` until the run has ended."""
-    from backstay.cli.loading import find_workflow
-
-    module = load(path)
-    workflow = find_workflow(module, name)
-    app = find_app(module, workflow=workflow.name)
-    async with opened(app, home, as_json, tell=(lambda news: None) if as_json else None) as client:
-        run = await client.start(workflow.name, given, key=key or None, by=who, trigger="command line")
-        await (client.wait(run) if wait else client.idle())
-        await asyncio.sleep(0.1)  # let the last lines be told
-        return client.run(run)
-
-
-async def watch(home: Path, run: str) -> Run:
-    """Wait until a run that another process advances has ended or needs attention."""
-    while not ((row := look(home, run)).ended or row.status == "attention"):
-        await asyncio.sleep(LOOK_AGAIN)
-    return row
-
-
-def look(home: Path, run: str) -> Run:
-    with reading(home) as reader:
-        return run_named(reader, run)
 
 
 def result_of(home: Path, row: Run) -> Any:

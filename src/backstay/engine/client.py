@@ -20,11 +20,12 @@ from backstay.engine.activation import Activation
 from backstay.engine.frames import Open, adapter_for
 from backstay.engine.opening import model_schema
 from backstay.engine.runner import Runner
-from backstay.errors import Conflict, NotAllowed, NotFound, StoreUnavailable
+from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
 from backstay.events import Refs, journalable
-from backstay.governance.approvals import check_decider
+from backstay.governance.approvals import check_decider, check_person
 from backstay.language import Workflow
 from backstay.store.journal import Write
+from backstay.store.payloads import redact
 from backstay.store.views import (
     BACKLOG,
     QueueCount,
@@ -97,10 +98,9 @@ class Client:
 
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
-        event = ev.CancelRequested(at=self._stamp(), by=by, reason=reason)
 
         def change(case: Activation, write: Write) -> None:
-            case.stage(write, event)
+            case.stage(write, ev.CancelRequested(at=self._stamp(), by=by, reason=_clean(case, reason)))
             if case.row.status == "attention":
                 case.clear_wait(write, "attention")
                 case.set_status(write, "running")
@@ -198,6 +198,7 @@ class Client:
         """Take an approval or task for oneself; raises Conflict when somebody else has it."""
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
+            check_person(by)
             if wait.claimed_by not in (None, by):
                 raise Conflict(f"{wait.id} is claimed by {wait.claimed_by!r}")
             case.stage(write, ev.ItemClaimed(at=self._stamp(), by=by, command=wait.command))
@@ -221,14 +222,19 @@ class Client:
 
         Raises NotAllowed (own request, somebody else's claim), Conflict (decided, withdrawn or expired already).
         """
+        if verdict not in ("approved", "rejected"):
+            raise InvalidInput(f"{verdict!r} is no verdict; decide 'approved' or 'rejected'", {"verdict": "unknown"})
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             check_decider(by=by, requester=wait.requester, claimed_by=wait.claimed_by)
+            if wait.wake_at is not None and wait.wake_at <= self._stamp():
+                raise Conflict(f"{wait.id} expired at {wait.wake_at}; it does not count any more")
             opened = self._opened(case, wait)
             digest = opened.digest if isinstance(opened, ev.ApprovalRequested) else None
             event = ev.ApprovalDecided(
-                at=self._stamp(), by=by, command=wait.command, verdict=verdict, reason=reason, digest=digest
-            )
+                at=self._stamp(), by=by, command=wait.command, verdict=verdict, reason=_clean(case, reason),
+                digest=digest,
+            )  # fmt: skip
             case.stage(write, event)
 
         await self._change_item(item, ("approval",), change)
@@ -237,6 +243,7 @@ class Client:
         """Report a task done, with its filled-in form; raises InvalidInput naming each field that does not fit."""
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
+            check_person(by)
             if wait.claimed_by not in (None, by):
                 raise NotAllowed(f"{wait.claimed_by!r} has claimed {wait.id}; it must be released first")
             leaf = self._leaf(case, wait)
@@ -270,7 +277,8 @@ class Client:
                 answer, schema = (result, None) if action is None else _check_result(action, result)
             packed = self._runner.payloads.pack(write, answer, "/result", refs, schema, case.machine.secrets)
             event = ev.CallSettled(
-                at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed, reason=reason,
+                at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed,
+                reason=_clean(case, reason),
                 refs=refs or None,
             )  # fmt: skip
             case.stage(write, event)
@@ -426,6 +434,11 @@ def _check_result(action: Action[Any], result: Json) -> tuple[Json, Json]:
     """A result that a person gave, written as the action itself would, and the schema that says what of it is private."""
     answer = _check_answer(action.result, result, f"the result of action {action.name!r}")
     return answer, action.interface["result"] if action.seals_result else None
+
+
+def _clean(case: Activation, text: str) -> str:
+    """What a person wrote, without the private texts that the run knows."""
+    return str(redact(text, case.machine.secrets)) if case.loaded and isinstance(text, str) else text
 
 
 def _waits_for(leaf: Open, name: str) -> bool:

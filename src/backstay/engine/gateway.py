@@ -180,6 +180,7 @@ class Gateway:
             at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name, result=packed,
             args=self._pack_args(gate, write, refs) if read else None,
             attempt=gate.leaf.attempt + 1 if read else gate.leaf.attempt, micros=micros,
+            approval=gate.approval if read else None,
             path=gate.case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         if self.breakers.succeeded(action):

@@ -220,5 +220,6 @@ def _aware(moment: datetime) -> datetime:
 def _title(value: Json) -> str:
     """One line about a value, for lists."""
     if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float) and item != "")
+        plain = {key: item for key, item in value.items() if isinstance(item, str | int | float) and item != ""}
+        value = ", ".join(f"{key}={item}" for key, item in plain.items())
     return " ".join(str(value).split())[:200] if value else ""

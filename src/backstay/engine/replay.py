@@ -154,14 +154,19 @@ class Machine:
                 self._check_args(leaf, event, seq)
             leaf.intent, leaf.attempt, leaf.approval, leaf.state = event, event.attempt, None, "new"
         if event.approval is not None:
-            self.grants = {digest: command for digest, command in self.grants.items() if command != event.approval}
+            self._consume(event.approval)
 
     def on_returned(self, event: ev.CallReturned, seq: int) -> None:
         leaf = self._leaf(event, seq)
         if leaf is None:
             return
         self._check_args(leaf, event, seq)
+        if event.approval is not None:
+            self._consume(event.approval)
         self._confirmed(leaf, event.result)
+
+    def _consume(self, approval: str) -> None:
+        self.grants = {digest: command for digest, command in self.grants.items() if command != approval}
 
     def _confirmed(self, leaf: Open, result: Json) -> None:
         if leaf.intent is not None and leaf.intent.compensate and not leaf.id.startswith("c"):
@@ -185,6 +190,8 @@ class Machine:
         leaf = self._leaf(event, seq)
         if leaf is not None:
             leaf.intent = None
+            if leaf.approval is not None and leaf.approval != leaf.id:  # it was granted beforehand and not used
+                self.grants[leaf.approved or ""] = leaf.approval
             self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
 
     def on_queued(self, event: ev.CallQueued, seq: int) -> None:

@@ -464,8 +464,19 @@ class Runner:
             self.dispatch.activate(row["id"])
         for row in self.reader.all("children_ended"):
             await self._tell_parent(row["parent"], row["command"], row["child"])
+        await self._drain(self._switched_on(), "its switch is on again")
         self.dispatch.begin()
         return len(rows)
+
+    def _switched_on(self) -> list[Any]:
+        """Calls that a switch held back which is on again: the worker died while it let them go."""
+        found: list[Any] = []
+        for row in self.reader.all("waits_of_kind", ("switched",)):
+            action, workflow = self.gateway.actions.get(row["subject"]), find_run(self.reader, row["run"]).workflow
+            stops = self.gateway.switches.stops
+            if action is not None and not stops(action=action.name, effect=action.effect, workflow=workflow):
+                found.append(row)
+        return found
 
     async def stop(self) -> None:
         await self.dispatch.stop()

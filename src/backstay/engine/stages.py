@@ -186,8 +186,7 @@ def _granted(gate: Gate) -> bool:
     if gate.approval is not None:
         return True
     leaf, wanted = gate.leaf, gate.digest()
-    if leaf.approval is not None and leaf.approved == wanted:
-        gate.approval = leaf.approval
-    else:
-        gate.approval = gate.case.machine.grants.pop(wanted, None)
+    if leaf.approval is None or leaf.approved != wanted:
+        leaf.approval, leaf.approved = gate.case.machine.grants.pop(wanted, None), wanted  # no other call may use it now
+    gate.approval = leaf.approval
     return gate.approval is not None

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import unicodedata
+
 from backstay.errors import NotAllowed
 from backstay.types import Json, digest
 
@@ -13,9 +15,19 @@ def call_digest(*, version: str, action: str, interface: str, args: Json) -> str
 
 def check_decider(*, by: str, requester: str, claimed_by: str | None) -> None:
     """Raise NotAllowed unless `by` may decide: a named person, not the requester, not past somebody else's claim."""
-    if not by.strip():
-        raise NotAllowed("a decision needs a person's name")
-    if by == requester:
+    check_person(by)
+    if _folded(by) == _folded(requester):
         raise NotAllowed(f"{by!r} asked for this and cannot also approve it; somebody else must decide")
     if claimed_by is not None and claimed_by != by:
         raise NotAllowed(f"{claimed_by!r} has claimed this item; it must be released before {by!r} can decide")
+
+
+def check_person(by: str) -> None:
+    """Raise NotAllowed unless somebody is named: every act of a person is attributable."""
+    if not by.strip():
+        raise NotAllowed("a decision needs a person's name")
+
+
+def _folded(name: str) -> str:
+    """The same person, however typed."""
+    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())

@@ -7,16 +7,18 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import AuthorError
-from backstay.types import Effect
+from backstay.types import Effect, iso
 
 Verdict: TypeAlias = Literal["allow", "hold", "deny"]
 """allow: go on. hold: a person must approve exactly this call. deny: the workflow gets `ActionDenied`."""
 
 SEVERITY: Final[tuple[Verdict, ...]] = ("deny", "hold", "allow")
+EFFECTS: Final = ("*", "read", "write", "irreversible")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +68,18 @@ class Policy:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
-        self._expires = any(rule.expires for rule in rules)
+        self._ends = {rule.id: _end(rule) for rule in rules if rule.expires is not None}
         self._known: dict[Facts, Rule] = {}
         seen: set[str] = set()
         for rule in self.rules:
             if rule.id in seen:
                 raise AuthorError(f"policy rule {rule.id!r} stands twice; give each rule its own id")
             seen.add(rule.id)
+            if rule.verdict not in SEVERITY or rule.effect not in EFFECTS:
+                raise AuthorError(
+                    f"policy rule {rule.id!r} has verdict {rule.verdict!r} for effect {rule.effect!r}; "
+                    f"use one of {', '.join(SEVERITY)} for one of {', '.join(EFFECTS)}"
+                )
             if rule.verdict == "allow" and rule.effect in ("irreversible", "*") and not (rule.owner and rule.expires):
                 raise AuthorError(
                     f"policy rule {rule.id!r} lets irreversible actions pass without a person: "
@@ -84,7 +91,7 @@ class Policy:
 
         now: gives the present moment as RFC 3339 text; asked only where a rule of the table expires.
         """
-        if self._expires:
+        if self._ends:
             return self._decide(facts, now())
         rule = self._known.get(facts)
         if rule is None:
@@ -93,18 +100,35 @@ class Policy:
 
     def _decide(self, facts: Facts, now: str) -> Rule:
         for table in (self.rules, BASELINE):
-            matching = [rule for rule in table if _matches(rule, facts, now)]
+            matching = [rule for rule in table if _matches(rule, facts) and not self._over(rule, now)]
             for verdict in SEVERITY:
                 for rule in matching:
                     if rule.verdict == verdict:
                         return rule
         return DENIED
 
+    def _over(self, rule: Rule, now: str) -> bool:
+        end = self._ends.get(rule.id)
+        return end is not None and now >= end
 
-def _matches(rule: Rule, facts: Facts, now: str) -> bool:
+
+def _matches(rule: Rule, facts: Facts) -> bool:
     return (
         rule.effect in ("*", facts.effect)
         and fnmatchcase(facts.action, rule.action)
         and fnmatchcase(facts.workflow, rule.workflow)
-        and (rule.expires is None or now < rule.expires)
     )
+
+
+def _end(rule: Rule) -> str:
+    """When a rule ends, as the text that the clock would show then; a mere date counts to its last moment in UTC."""
+    text = rule.expires or ""
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise AuthorError(
+            f"policy rule {rule.id!r} expires {text!r}, which is no date or moment; write for example '2027-03-31'"
+        ) from None
+    if len(text) <= len("2027-03-31"):
+        moment += timedelta(days=1)
+    return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

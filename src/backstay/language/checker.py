@@ -62,13 +62,28 @@ def _names(closure: Closure) -> Iterator[Diagnostic]:
 def _result(name: str, interface: Interface, closure: Closure) -> list[Diagnostic]:
     """The result annotation of an action, agent or workflow is evaluated by the worker, so it is checked too."""
     found: list[Diagnostic] = []
-    place = Place(f"<result of {name}>", 1, 0, (interface.returns,))
+    place, caller = _caller(name, closure)
+
+    def refuse(code: str, _node: ast.AST, part: str = "") -> None:
+        found.append(place.refuse(code, caller, f"{part}` in the result of `{name}"))
+
     try:
         tree = ast.parse(interface.returns or "None", mode="eval").body
     except SyntaxError:
-        return [place.refuse("B408", ast.Constant(None), interface.returns)]
-    check_annotation(tree, closure, lambda *args: found.append(place.refuse(*args)))
+        refuse("B408", caller, interface.returns)
+    else:
+        check_annotation(tree, closure, refuse)
     return found
+
+
+def _caller(name: str, closure: Closure) -> tuple[Place, ast.AST]:
+    """Where a definition first mentions a callee."""
+    for item in closure.items.values():
+        for node in ast.walk(item.tree):
+            if isinstance(node, ast.Name) and node.id == name:
+                return item.place, node
+    root = closure.items[closure.root]
+    return root.place, root.tree
 
 
 def _cycles(closure: Closure) -> list[Diagnostic]:

@@ -135,7 +135,7 @@ def total(items: Iterable[Any], /, start: Any = 0) -> Any:
     """`sum` by plain addition from the left: Python 3.12 sums floats another way than 3.11."""
     if isinstance(start, str):
         raise TypeError('use "".join(items) for text')
-    for item in items:
+    for item in each(items):
         start = checked(start + item)
     return start
 
@@ -173,7 +173,10 @@ def numbered(items: Any, /, start: int = 0) -> list[tuple[int, Any]]:
 
 
 def zipped(*lists: Any, strict: bool = False) -> list[tuple[Any, ...]]:
-    return list(zip(*(each(items) for items in lists), strict=strict))
+    walked = [each(items) for items in lists]
+    if len(walked) * min(map(len, walked), default=0) > MAX_TEXT:
+        raise ProgramLimit(f"zip of {len(walked)} lists; the limit is {MAX_TEXT} entries in all")
+    return list(zip(*walked, strict=strict))
 
 
 def backwards(items: Any, /) -> list[Any]:

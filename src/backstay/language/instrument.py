@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Callable, Mapping
-from typing import Any, Final, cast
+from typing import Any, cast
 
 from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.conditions import Conditions
@@ -19,11 +19,6 @@ from backstay.language.tracker import Point
 from backstay.language.trees import one_line
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
-_SHARED: Final[Mapping[str, type[ast.Assign | ast.AnnAssign]]] = {
-    "enum": ast.Assign,
-    "dataclass": ast.AnnAssign,
-}
-"""Class kind -> statements whose values all instances share; pydantic copies defaults itself."""
 
 
 def helper(name: str) -> str:
@@ -121,8 +116,19 @@ class Instrument(ast.NodeTransformer):
         for statement in tree.body:
             if isinstance(statement, ast.FunctionDef):
                 self.function(statement, pure=True)
-            elif isinstance(statement, _SHARED.get(self.item.kind, ())) and statement.value is not None:
+            elif (
+                isinstance(statement, ast.Assign | ast.AnnAssign)
+                and statement.value
+                and self.shared(statement)
+            ):
                 statement.value = call("freeze", statement.value)
+
+    def shared(self, statement: ast.Assign | ast.AnnAssign) -> bool:
+        """Whether all instances share the value; pydantic copies the defaults of fields itself."""
+        if self.item.kind != "model":
+            return True
+        marked = ast.unparse(statement.annotation) if isinstance(statement, ast.AnnAssign) else ""
+        return "ClassVar" in marked
 
     def constant(self, tree: ast.Assign | ast.AnnAssign) -> ast.stmt:
         value = tree.value or ast.Constant(None)
@@ -219,6 +225,14 @@ class Instrument(ast.NodeTransformer):
         return node
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
+
+    def visit_List(self, node: ast.List | ast.Tuple) -> Any:
+        """`[*a, *b]` can double a list like `a + b`, so its size is checked too."""
+        self.generic_visit(node)
+        spread = isinstance(node.ctx, ast.Load) and any(isinstance(item, ast.Starred) for item in node.elts)
+        return call("checked", node) if spread else node
+
+    visit_Tuple = visit_List
 
     # --- operators and text --------------------------------------------------------------------------
 

@@ -9,6 +9,7 @@ from functools import cached_property, lru_cache
 from typing import Any, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
+from pydantic_core import PydanticSerializationError
 
 from backstay.actions import bind, invalid, schema_of
 from backstay.errors import InvalidInput
@@ -69,7 +70,11 @@ class Signature:
             bound = bind(self.name, parameters, args, named)
         except TypeError as error:
             raise InvalidInput(f"{what} does not fit: {error}") from None
-        return self._validated(what, bound).model_dump(mode="json", by_alias=True)
+        model = self._validated(what, bound)
+        try:
+            return model.model_dump(mode="json", by_alias=True)
+        except PydanticSerializationError as error:
+            raise InvalidInput(f"{what} cannot be written as JSON: {error}") from None
 
     def read(self, what: str, document: Json) -> dict[str, Any]:
         """Arguments by name, in the function's own types, from their JSON."""
@@ -88,6 +93,8 @@ class Signature:
             return self.result.dump_python(self.result.validate_python(value), mode="json")
         except ValidationError as error:
             raise invalid(what, error) from None
+        except PydanticSerializationError as error:
+            raise InvalidInput(f"{what} cannot be written as JSON: {error}") from None
 
 
 @lru_cache(maxsize=4096)

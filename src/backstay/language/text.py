@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterable
-from datetime import date, time, timedelta
+from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
 from functools import lru_cache
@@ -105,7 +105,13 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
     if depth > MAX_DEPTH:
         raise ProgramLimit(f"a value nested deeper than {MAX_DEPTH} cannot be written as text")
     writer = _WRITERS.get(type(value))
-    if writer is not None:
+    if safe and type(value) is Decimal:
+        _put(str(value), out, left)
+    elif safe and type(value) is str:
+        _put(repr(value[: 2 * MAX_SHOWN]), out, left)
+    elif isinstance(value, Enum):
+        _put(f"{type(value).__name__}.{value.name}", out, left)
+    elif writer is not None:
         _put(writer(value), out, left)
     elif isinstance(value, list | tuple):
         _write_many(value, "[" if isinstance(value, list) else "(", out, left, depth, safe)
@@ -194,8 +200,10 @@ def is_sealed(hint: Any) -> bool:
 
 
 def _put(piece: str, out: list[str], left: list[int]) -> None:
+    room = left[0]
     left[0] -= len(piece)
     if left[0] < 0:
+        out.append(piece[:room])
         raise ProgramLimit(f"text longer than {MAX_TEXT} characters")
     out.append(piece)
 
@@ -207,5 +215,8 @@ _WRITERS: Final[dict[type, Callable[[Any], str]]] = {
     type(None): repr,
     int: lambda value: repr(bounded(value)),
     Decimal: lambda value: f"Decimal('{value}')",
-    timedelta: repr,
+    date: date.isoformat,
+    datetime: datetime.isoformat,
+    time: time.isoformat,
+    timedelta: str,
 }

@@ -20,6 +20,8 @@ from backstay.language import check_file
 
 ROOT = Path(__file__).parents[2]
 PAGES = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md"), ROOT / "benchmarks" / "README.md"])
+ALONE = frozenset({"language.md"})
+"""Pages whose blocks are files of their own."""
 FENCE = re.compile(r"^(?P<ticks>`{3,})(?P<info>[^`]*)$")
 LINK = re.compile(r"\[[^\]]*\]\((?P<target>[^)\s]+)(?:\s+\"[^\"]*\")?\)")
 
@@ -69,25 +71,33 @@ def lines_match(expected: str, printed: str) -> bool:
     return re.fullmatch(r"(?:.*\n)*?.*".join(parts), printed.strip("\n")) is not None
 
 
+def laid_out(page: Path, listed: list[Block], folder: Path, name: str) -> ModuleType:
+    """A module whose file has the blocks at the page's own line numbers, so that sources and errors are found."""
+    lines = [""] * (page.read_text("utf-8").count("\n") + 1)
+    for block in listed:
+        body = block.text.splitlines()
+        lines[block.line - 1 : block.line - 1 + len(body)] = body
+    file = folder / f"{name}.py"
+    file.write_text("\n".join(lines) + "\n", "utf-8")
+    module = ModuleType(name)
+    module.__file__ = str(file)
+    return module
+
+
 @pytest.mark.parametrize("page", with_python(), ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_python_block_of_a_page_runs(page: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Blocks of a page share one module, laid out with the page's own line numbers."""
+    """Blocks of a page share one module; those of a page that says so each stand alone."""
     found = blocks(page)
-    lines = [""] * page.read_text("utf-8").count("\n")
-    for block in found:
-        if block.info == "python":
-            body = block.text.splitlines()
-            lines[block.line - 1 : block.line - 1 + len(body)] = body
-    file = tmp_path / f"page_{page.stem.lower().replace('-', '_')}.py"
-    file.write_text("\n".join(lines) + "\n", "utf-8")
-    module = ModuleType(file.stem)
-    module.__file__ = str(file)
-    monkeypatch.setitem(sys.modules, module.__name__, module)
     monkeypatch.chdir(tmp_path)
+    module: ModuleType | None = None
     for number, block in enumerate(found):
         if block.info != "python":
             continue
-        code = compile("\n" * (block.line - 1) + block.text, str(file), "exec", dont_inherit=True)
+        if module is None or page.name in ALONE:
+            together = [block] if page.name in ALONE else [each for each in found if each.info == "python"]
+            module = laid_out(page, together, tmp_path, f"page_{page.stem.lower().replace('-', '_')}_{number}")
+            monkeypatch.setitem(sys.modules, module.__name__, module)
+        code = compile("\n" * (block.line - 1) + block.text, str(module.__file__), "exec", dont_inherit=True)
         printed = io.StringIO()
         with contextlib.redirect_stdout(printed):
             exec(code, module.__dict__)

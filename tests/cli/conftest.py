@@ -1,0 +1,69 @@
+"""A project as `backstay init` makes it, and the command line as a user types it."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from typed import Answer, Cli, Worker, wait_until
+
+from backstay.cli import entry, screen
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The current directory, with the files that `backstay init` makes."""
+    assert entry.run(["init", str(tmp_path / "expenses"), "--json"]) == 0
+    monkeypatch.chdir(tmp_path / "expenses")
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    monkeypatch.setenv("BACKSTAY_USER", "ann")
+    monkeypatch.delenv("BACKSTAY_HOME", raising=False)
+    return tmp_path / "expenses"
+
+
+@pytest.fixture
+def cli(capsys: pytest.CaptureFixture[str]) -> Cli:
+    """Run a command line in this process."""
+
+    def run(*arguments: str) -> Answer:
+        capsys.readouterr()
+        screen.consoles.cache_clear()
+        sys.modules.pop("app", None)
+        code = entry.run(arguments)
+        captured = capsys.readouterr()
+        return Answer(code, captured.out, captured.err)
+
+    return run
+
+
+@pytest.fixture
+def claim(cli: Cli, project: Path) -> Callable[..., str]:
+    """Start a claim and give its run's id."""
+
+    def start(amount: str = "250", **more: str) -> str:
+        inputs = [
+            f"--input=claim.{name}={value}" for name, value in {"employee": "ann", "amount": amount, **more}.items()
+        ]
+        answer = cli("start", "app.py:reimburse", *inputs, "--json")
+        assert answer.code == 0, answer
+        return answer.json["run"]
+
+    return start
+
+
+@pytest.fixture
+def worker(project: Path) -> Iterator[Worker]:
+    """`backstay dev app.py` on the project's store."""
+    command = [sys.executable, "-m", "backstay.cli", "dev", "app.py", "--no-reload"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy()
+    )
+    wait_until(lambda: (project / ".backstay" / "worker.json").exists() or process.poll() is not None)
+    yield Worker(process)
+    if process.poll() is None:
+        process.kill()
+        process.communicate(timeout=30)

@@ -1,0 +1,83 @@
+"""Beginning, checking and drawing."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+from typed import Cli
+
+REFUSED = """
+from backstay import workflow
+import time
+
+@workflow
+async def late(name: str) -> str:
+    return f"{name} {time.time()}"
+"""
+
+
+def test_a_new_project_passes_its_check_and_its_test(cli: Cli, project: Path) -> None:
+    assert cli("check", "app.py").code == 0
+    done = subprocess.run(
+        [sys.executable, "-m", "pytest", "-q"], cwd=project, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
+    assert "4 passed" in done.stdout
+
+
+def test_init_keeps_what_is_there(cli: Cli, project: Path) -> None:
+    answer = cli("init", ".", "--json")
+    assert answer.code == 4
+    assert "app.py" in answer.json["error"]["message"]
+
+
+def test_check_points_at_the_line(cli: Cli, project: Path) -> None:
+    (project / "late.py").write_text(REFUSED, "utf-8")
+    answer = cli("check", "late.py")
+    assert answer.code == 1
+    assert "late.py:7:" in answer.out
+    assert "^^^" in answer.out
+    assert "help: " in answer.out
+
+
+def test_check_gives_editors_json(cli: Cli, project: Path) -> None:
+    (project / "late.py").write_text(REFUSED, "utf-8")
+    answer = cli("check", "late.py", "app.py", "--json")
+    assert answer.code == 1
+    assert {entry["line"] for entry in answer.json["diagnostics"]} == {7}
+    assert [flow["name"] for flow in answer.json["workflows"]] == ["reimburse"]
+
+
+def test_a_refused_file_cannot_be_started(cli: Cli, project: Path) -> None:
+    (project / "late.py").write_text(REFUSED, "utf-8")
+    answer = cli("start", "late.py:late", "--input", "name=x", "--json")
+    assert answer.code == 1
+    assert answer.json["error"]["diagnostics"][0]["line"] == 7
+
+
+def test_a_file_with_an_error_names_its_line(cli: Cli, project: Path) -> None:
+    (project / "broken.py").write_text("x = 1\nimport nowhere_at_all\n", "utf-8")
+    answer = cli("start", "broken.py:flow", "--json")
+    assert answer.code == 1
+    assert "line 2: ModuleNotFoundError" in answer.json["error"]["message"]
+
+
+def test_graph_draws_mermaid_and_svg(cli: Cli, project: Path) -> None:
+    assert cli("graph", "app.py:reimburse", "--format", "mermaid").out.startswith("flowchart")
+    assert cli("graph", "app.py:reimburse", "-o", "flow.svg").code == 0
+    assert (project / "flow.svg").read_text("utf-8").startswith("<svg")
+
+
+def test_graph_marks_the_way_of_a_run(cli: Cli, project: Path, claim) -> None:
+    run = claim()
+    plain, marked = cli("graph", "app.py:reimburse", "--json").json, cli("graph", "--run", run, "--json").json
+    assert marked["version"] == plain["version"]
+    assert marked["text"] != plain["text"]
+
+
+def test_graph_names_the_workflows_there_are(cli: Cli, project: Path) -> None:
+    answer = cli("graph", "app.py:nothing", "--json")
+    assert answer.code == 3
+    assert "reimburse" in answer.json["error"]["message"]

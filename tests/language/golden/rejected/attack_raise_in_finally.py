@@ -1,0 +1,19 @@
+from decimal import Decimal
+from typing import Any
+
+from pydantic import BaseModel
+
+from backstay.actions import action
+from backstay.commands import note, sleep
+from backstay.language import rule, workflow
+
+
+@action(effect="read")
+async def find(name: str) -> str: ...
+
+@workflow
+async def refused(total: Decimal) -> Any:
+    try:
+        await find('a')
+    finally:
+        raise ValueError('swallowed')

@@ -54,7 +54,9 @@ def test_only_the_gateway_calls_an_actions_function() -> None:
     callers = set[str]()
     for path, tree in trees():
         for node in ast.walk(tree):
-            touches = isinstance(node, ast.Attribute) and node.attr in {"fn", "probe"} and isinstance(node.ctx, ast.Load)
+            touches = (
+                isinstance(node, ast.Attribute) and node.attr in {"fn", "probe"} and isinstance(node.ctx, ast.Load)
+            )
             if touches and path.parent.name == "engine":
                 callers.add(path.name)
     assert callers <= {"gateway.py", "application.py"}  # the application reads `workflow.fn.__globals__`, calls nothing

@@ -36,14 +36,19 @@ class ManualClock(Clock):
     def __init__(self, start: datetime = START, seed: int = 1) -> None:
         super().__init__()
         self._now = start.timestamp()
+        self._passed = 0.0
         self._random = random.Random(seed)
 
     def wall(self) -> float:
         return self._now
 
+    def steady(self) -> float:
+        return self._passed
+
     def move(self, duration: Duration) -> None:
         """Move the machine's clock, forwards or (with a negative number of seconds) backwards."""
         self._now += seconds(duration)
+        self._passed += max(0.0, seconds(duration))
 
     def chance(self) -> float:
         return self._random.random()
@@ -107,13 +112,13 @@ class Harness:
 
     async def advance(self, duration: Duration) -> None:
         """Move the clock step by step, so that every timer on the way fires in its order."""
-        end = self.clock.wall() + seconds(duration)
+        end = self.clock.timestamp() + seconds(duration)
         await self.settle()
         while (due := self.client.next_timer()) is not None and due <= end:
-            self.clock.move(max(0.0, due - self.clock.wall()))
+            self.clock.move(max(0.0, due - self.clock.timestamp()))
             await self.client.fire_timers()
             await self.settle()
-        self.clock.move(end - self.clock.wall())
+        self.clock.move(max(0.0, end - self.clock.timestamp()))
         await self.client.fire_timers()
         await self.settle()
 

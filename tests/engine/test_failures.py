@@ -118,7 +118,9 @@ def guarded(what: str, key: IdempotencyKey) -> str:
     return step(f"guarded {what}")
 
 
-@action(effect="read", retry=Retry(attempts=2, first="1s"), breaker=Breaker(failures=2, cooldown="30s"), on_failure="raise")
+@action(
+    effect="read", retry=Retry(attempts=2, first="1s"), breaker=Breaker(failures=2, cooldown="30s"), on_failure="raise"
+)
 async def guarded_read(what: str) -> str:
     return step(f"guarded_read {what}")
 
@@ -548,5 +550,3 @@ async def test_calls_start_no_faster_than_the_action_allows() -> None:
         _, second, third = await it.result(await it.start(three_slow))
         assert second - begun >= 0.0099
         assert third - begun >= 0.0199
-
-

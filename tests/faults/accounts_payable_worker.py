@@ -11,10 +11,13 @@ import multiprocessing
 import os
 import signal
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import cache
+from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -34,7 +37,6 @@ Word: TypeAlias = tuple[str, Any]
 
 processes = multiprocessing.get_context("forkserver")
 """Workers are forked from a clean process that has imported everything: a life costs milliseconds, not a second."""
-processes.set_forkserver_preload(["accounts_payable_worker"])
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -152,10 +154,25 @@ async def answer(client: Client, erp: Erp) -> int:
 # --- the other side -------------------------------------------------------------------------------------
 
 
+@cache
+def start_forking() -> None:
+    """Start the process from which workers are forked; it is told the path, as not every Python hands ours on."""
+    processes.set_forkserver_preload([__name__])
+    before = os.environ.get("PYTHONPATH")
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
+    try:
+        forkserver.ensure_running()
+    finally:
+        del os.environ["PYTHONPATH"]
+        if before is not None:
+            os.environ["PYTHONPATH"] = before
+
+
 class Worker:
     """A worker that lives."""
 
     def __init__(self, life: Life) -> None:
+        start_forking()
         self._parent, child = processes.Pipe(duplex=False)
         self.process = processes.Process(target=work, args=(life, child), daemon=True)
         self.process.start()

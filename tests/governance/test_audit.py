@@ -185,9 +185,7 @@ async def test_a_tail_that_was_cut_with_its_commits_still_shows_in_the_rows(home
 async def test_an_inserted_event_is_named(home: Path) -> None:
     path = await fill(home)
     with opened(path) as db:
-        run, seq, hash_ = db.execute(
-            "SELECT run, seq, hash FROM events WHERE kind = 'approval_requested'"
-        ).fetchone()
+        run, seq, hash_ = db.execute("SELECT run, seq, hash FROM events WHERE kind = 'approval_requested'").fetchone()
         body = '{"at":"2026-01-05T09:00:00Z","by":"eve","command":"2","verdict":"approved"}'
         forged = link(hash_, run, seq + 1, "approval_decided", body)
         end = db.execute("SELECT max(position) FROM events").fetchone()[0] + 1

@@ -261,7 +261,10 @@ def test_a_closed_schema_refuses_what_it_does_not_know_at_any_depth() -> None:
     for bad, field in [
         ({**good, "colour": "red"}, "colour"),
         ({"order": {**good["order"], "colour": "red"}}, r"order\.colour"),
-        ({"order": {"number": "7", "lines": [{"article": "a", "count": 1, "colour": "red"}]}}, r"order\.lines\.0\.colour"),
+        (
+            {"order": {"number": "7", "lines": [{"article": "a", "count": 1, "colour": "red"}]}},
+            r"order\.lines\.0\.colour",
+        ),
         ({"order": {"number": "7", "lines": [{"article": "a", "count": "1"}]}}, r"order\.lines\.0\.count"),
         ({}, "order"),
     ]:
@@ -316,7 +319,10 @@ async def test_an_action_that_is_not_deployed_parks_the_run_until_it_is() -> Non
         await it.client.signal(run, "go")
         await it.settle()
         assert it.status(run) == "attention"
-        assert it.run(run).summary == "action 'place' is not part of this application; deploy it, then `backstay retry` the run"
+        assert (
+            it.run(run).summary
+            == "action 'place' is not part of this application; deploy it, then `backstay retry` the run"
+        )
         assert it.waits_in(run) == ["operators"]
         await it.close()
         it.app = app

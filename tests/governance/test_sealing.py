@@ -30,7 +30,13 @@ from backstay.testing import Harness, harness
 IBAN = "DE89370400440532013000"
 NAME = "Wilhelmina Querfeldein"
 SALARY = 7321948
-WHO = {"name": NAME, "IBAN": IBAN, "salary": SALARY, "town": "Ulm", "home": {"street": "Querfeldeinweg 7", "town": "Ulm"}}
+WHO = {
+    "name": NAME,
+    "IBAN": IBAN,
+    "salary": SALARY,
+    "town": "Ulm",
+    "home": {"street": "Querfeldeinweg 7", "town": "Ulm"},
+}
 OTHER = "FR7630006000011234567890189"
 sent: list[Any] = []
 
@@ -184,7 +190,13 @@ def forms(text: str) -> list[bytes]:
     """A text as it might be found in a file."""
     raw = text.encode()
     shifted = [base64.b64encode(b"x" * shift + raw)[4:-4] for shift in range(3)]
-    return [raw, raw.hex().encode(), raw.hex().upper().encode(), text.encode("utf-16-le"), *filter(lambda x: len(x) > 6, shifted)]
+    return [
+        raw,
+        raw.hex().encode(),
+        raw.hex().upper().encode(),
+        text.encode("utf-16-le"),
+        *filter(lambda x: len(x) > 6, shifted),
+    ]
 
 
 def found_in_clear(home: Path, *texts: str) -> list[str]:
@@ -330,4 +342,3 @@ async def test_a_lost_key_is_not_replaced_by_a_new_one() -> None:
         await it.open()
         with pytest.raises(OperatorError, match=r"'seal\.key' is missing"):
             await it.start(takes, person=WHO)
-

@@ -24,8 +24,8 @@ from backstay.store.views import Run
 LOOK_AGAIN = 0.1
 """Seconds between looks at a run that another process advances."""
 
-LAST_LINES = 0.1
-"""Seconds that the last lines have to be told."""
+LOOK_FOR_FAULTS = 1.0
+"""Seconds between looks whether the engine had to stop."""
 
 Tell = Callable[[News], None]
 
@@ -40,7 +40,11 @@ async def work(app: App, home: Path, as_json: bool) -> None:
             screen.hint(
                 f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log."
             )
-        await stop.wait()
+        while not stop.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(stop.wait(), LOOK_FOR_FAULTS)
+            if client.fault is not None:
+                raise client.fault
         if not as_json:
             screen.hint("Stopping; what is in the middle goes on at the next start.")
 
@@ -53,7 +57,8 @@ async def opened(app: App, home: Path, as_json: bool, tell: Tell | None = None) 
         reader = Reader(home / STORE_FILE)
         follower = Follower(reader)
         hear.append(follower)
-        telling = asyncio.create_task(follower.follow(tell or (print_json if as_json else print_news)))
+        tell = tell or (print_json if as_json else print_news)
+        telling = asyncio.create_task(follower.follow(tell))
         try:
             async with serve(client, home):
                 yield client
@@ -62,6 +67,8 @@ async def opened(app: App, home: Path, as_json: bool, tell: Tell | None = None) 
             telling.cancel()
             with suppress(asyncio.CancelledError):
                 await telling
+            for news in follower.news():
+                tell(news)
             reader.close()
 
 
@@ -92,7 +99,6 @@ async def run_here(path: Path, name: str, given: Any, key: str, who: str, home: 
     async with opened(app, home, as_json, tell=(lambda news: None) if as_json else None) as client:
         run = await client.start(workflow.name, given, key=key or None, by=who, trigger="command line")
         await (client.wait(run) if wait else client.idle())
-        await asyncio.sleep(LAST_LINES)
         return client.run(run)
 
 

@@ -193,10 +193,7 @@ class Activation:
         self._advancing = asyncio.current_task()
         try:
             while not self.row.ended and not self.runner.dispatch.stopping:
-                call = self._only_call()
-                if call is not None:
-                    await self._make_inline(call)
-                    continue
+                await self._make_single_calls()
                 await self._open_new()
                 calls = self._calls_to_make()
                 if self.machine.outcome is not None and not self._tasks and not calls:
@@ -230,17 +227,19 @@ class Activation:
                 self.set_status(write, "waiting")  # parked by the same commit that asks the outside
             await self.commit(write)
 
-    async def _make_inline(self, leaf: Open) -> None:
-        self._inline = leaf.id
-        try:
-            await self.runner.gateway.perform(self, leaf)
-        except asyncio.CancelledError:
-            if not self._abandoned or self._advancing is None:
-                raise
-            self._abandoned = False
-            self._advancing.uncancel()
-        finally:
-            self._inline = None
+    async def _make_single_calls(self) -> None:
+        """The common case, which needs no task of its own: one new call after the other is all that the run waits for."""
+        while (leaf := self._only_call()) is not None and not self.runner.dispatch.stopping:
+            self._inline = leaf.id
+            try:
+                await self.runner.gateway.perform(self, leaf)
+            except asyncio.CancelledError:
+                if not self._abandoned or self._advancing is None:
+                    raise
+                self._abandoned = False
+                self._advancing.uncancel()
+            finally:
+                self._inline = None
 
     def poke(self) -> None:
         """Something arrived from outside: look again, and drop a call in flight that nobody waits for any more."""
@@ -252,7 +251,7 @@ class Activation:
                 self._advancing.cancel()
 
     def _only_call(self) -> Open | None:
-        """The new call that is all the run waits for: the common case, which needs no task of its own."""
+        """The new call that is all the run waits for, if so."""
         machine = self.machine
         if len(machine.open) != 1 or self._tasks or machine.orphans:
             return None

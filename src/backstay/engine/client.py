@@ -139,6 +139,11 @@ class Client:
         if self._runner.dispatch.fatal is not None:
             raise self._runner.dispatch.fatal
 
+    @property
+    def fault(self) -> BaseException | None:
+        """What made the worker stop by itself, if it had to: another one took the store over, for example."""
+        return self._runner.dispatch.fatal
+
     def next_timer(self) -> float | None:
         """When the next timer is due, in seconds since the epoch."""
         return self._runner.next_timer()

@@ -68,6 +68,8 @@ class Open:
     approved: str | None = field(default=None, init=False)
     """Digest of the call that was approved."""
     opened: Event | None = field(default=None, init=False)
+    undoes: bool = field(default=False, init=False)
+    """Whether it is the compensation of another call."""
     refused: bool = field(default=False, init=False)
     """Its arguments cannot be written as JSON; the answer is already on its way."""
 
@@ -90,6 +92,8 @@ def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
     shape = None
     if isinstance(command, (Call, Start)):
         shape = command.returns
+        if type(shape) is TypeAdapter:
+            return cast("TypeAdapter[Any]", shape)
     elif isinstance(command, Task):
         shape = command.form
     elif isinstance(command, WaitFor):

@@ -171,21 +171,23 @@ class Gateway:
         async with asyncio.timeout(action.timeout_seconds):
             return await Begun(coroutine, first)
 
-    async def _returned(self, gate: Gate, result: Json, micros: int) -> None:
-        write, refs, action = Write(), {}, gate.action
-        read = action.effect == "read"
+    def _returned(self, gate: Gate, result: Json, micros: int) -> Step:
+        write, refs, action, leaf, case = Write(), {}, gate.action, gate.leaf, gate.case
         schema = action.interface["result"] if action.seals_result else None
-        packed = self.payloads.pack(write, result, "/result", refs, schema, gate.case.machine.secrets)
+        packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets)
+        args, attempt, approval = None, leaf.attempt, None
+        if action.effect == "read":  # its only event, so it carries what an intent would have said
+            args, attempt, approval = self._pack_args(gate, write, refs), leaf.attempt + 1, gate.approval
         event = ev.CallReturned(
-            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name, result=packed,
-            args=self._pack_args(gate, write, refs) if read else None,
-            attempt=gate.leaf.attempt + 1 if read else gate.leaf.attempt, micros=micros,
-            approval=gate.approval if read else None,
-            path=gate.case.machine.take_path(), refs=refs or None,
+            at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, result=packed, args=args,
+            attempt=attempt, micros=micros, approval=approval, path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
-        if self.breakers.succeeded(action):
-            await self._tell_breaker(gate, opened=False)
-        await gate.case.record(event, write)
+        recorded = case.record(event, write)
+        return self._close_breaker(gate, recorded) if self.breakers.succeeded(action) else recorded
+
+    async def _close_breaker(self, gate: Gate, recorded: Step) -> None:
+        await recorded
+        await self._tell_breaker(gate, opened=False)
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
         if gate.size < OFFLOAD_BYTES and not gate.action.seals_arguments and not gate.case.machine.secrets:

@@ -124,8 +124,8 @@ class Machine:
             if not root.isdigit() or int(root) > self._count:
                 raise self._mismatch(event, seq, f"the workflow never asked for command {event.command!r}")
             return None
-        site = getattr(event, "site", None)
-        if site is not None and site != leaf.site:
+        site = getattr(event, "site", leaf.site)
+        if site != leaf.site:
             raise self._mismatch(event, seq, f"it belongs to step {site!r}, but the workflow is at {leaf.site!r}", leaf)
         action = getattr(event, "action", None)
         if action is not None and isinstance(leaf.command, Call) and leaf.command.action != action:
@@ -396,7 +396,9 @@ class Machine:
             self._open_root(command)
 
     def _collect(self) -> None:
-        self._trail.extend(redact(self._tracker.take(), self.secrets))
+        entries = self._tracker.take()
+        if entries:
+            self._trail.extend(redact(entries, self.secrets))
 
     def _returned(self, value: Any) -> None:
         if self._ending is not None:
@@ -493,7 +495,7 @@ class Machine:
         intent, result = self.effects.pop()
         command: Call[Any] = Call(action=intent.compensate or "", args={})
         leaf = Open(id=f"c{intent.command}", command=command, site=f"{intent.site}.undo{intent.command}")
-        leaf.args = {**intent.args, "result": result}
+        leaf.args, leaf.undoes = {**intent.args, "result": result}, True
         self.open[leaf.id] = leaf
 
 

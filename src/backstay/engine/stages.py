@@ -77,11 +77,6 @@ class Gate:
     """The granted approval that the intent will consume."""
     rule: str = field(default="", init=False)
 
-    @property
-    def undoing(self) -> bool:
-        """Whether this call is the compensation of another."""
-        return self.leaf.id.startswith("c")
-
     def digest(self) -> str:
         return call_digest(
             version=self.case.row.version, action=self.name, interface=self.action.interface_digest, args=self.args
@@ -93,7 +88,7 @@ class Gate:
 
 def pinned_interface(_: Rules, gate: Gate) -> Refusal | None:
     """The definition names the action, and the deployed one still has the interface that the definition pinned."""
-    if gate.undoing:
+    if gate.leaf.undoes:
         return None
     interface = gate.case.machine.program.interfaces.get(gate.name)
     if interface is None or interface.kind != "action":
@@ -109,7 +104,7 @@ def pinned_interface(_: Rules, gate: Gate) -> Refusal | None:
 
 def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
     """The arguments fit the action's closed schema."""
-    if gate.undoing:
+    if gate.leaf.undoes:
         offered = gate.args
         gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
     try:
@@ -145,7 +140,7 @@ def budget(rules: Rules, gate: Gate) -> Refusal | None:
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
     """No outsider's text decides who or what the call is about, unless a person approved exactly this call."""
-    if not gate.action.sinks or gate.undoing:
+    if not gate.action.sinks or gate.leaf.undoes:
         return None
     suspects = {name: gate.case.labels.suspects(gate.args.get(name)) for name in gate.action.sinks}
     named = sorted(name for name, found in suspects.items() if found)

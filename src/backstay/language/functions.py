@@ -410,14 +410,18 @@ class FunctionChecker:
         if not isinstance(node.value, CONSTANTS):
             self.refuse("B120", node, f"the literal `{ast.unparse(node)}`")
 
-    def formatted(self, node: ast.FormattedValue) -> None:
-        self.visit(node.value)
-        if node.format_spec is None:
-            return
+    def text(self, node: ast.JoinedStr) -> None:
+        """An f-string; Python 3.11 knows the place of the whole only, so its formats are refused there."""
+        for value in node.values:
+            self.visit(value)
+            if isinstance(value, ast.FormattedValue) and value.format_spec is not None:
+                self.format(node, value)
+
+    def format(self, whole: ast.JoinedStr, node: ast.FormattedValue) -> None:
         parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
         spec = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
         if any(not isinstance(part, ast.Constant) for part in parts) or not good_format(spec):
-            self.refuse("B125", node, spec or ast.unparse(node))
+            self.refuse("B125", whole, spec or ast.unparse(whole))
 
     def named(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)
@@ -459,8 +463,8 @@ _HANDLERS: Final[Mapping[type[ast.AST], Callable[[FunctionChecker, Any], None]]]
     ast.DictComp: FunctionChecker.comprehension,
     ast.Expr: FunctionChecker.expression,
     ast.For: FunctionChecker.loop,
-    ast.FormattedValue: FunctionChecker.formatted,
     ast.GeneratorExp: FunctionChecker.comprehension,
+    ast.JoinedStr: FunctionChecker.text,
     ast.ListComp: FunctionChecker.comprehension,
     ast.Match: FunctionChecker.choose,
     ast.Name: FunctionChecker.name,

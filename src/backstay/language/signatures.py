@@ -6,7 +6,7 @@ import inspect
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
-from typing import Any, get_type_hints
+from typing import Any, cast, get_type_hints
 
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, create_model
 from pydantic_core import PydanticSerializationError
@@ -97,7 +97,11 @@ class Signature:
             raise InvalidInput(f"{what} cannot be written as JSON: {error}") from None
 
 
-@lru_cache(maxsize=4096)
 def adapter(returns: Any) -> TypeAdapter[Any]:
     """The reader of a command's answer: `adapter(command.returns).validate_json(text)`. One per annotation."""
-    return TypeAdapter(returns)
+    return cast("TypeAdapter[Any]", returns) if isinstance(returns, TypeAdapter) else _adapter(returns)
+
+
+@lru_cache(maxsize=4096)
+def _adapter(annotation: Any) -> TypeAdapter[Any]:
+    return TypeAdapter(annotation)

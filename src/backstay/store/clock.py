@@ -15,6 +15,8 @@ class Clock:
 
     def __init__(self) -> None:
         self._last = 0.0
+        self._set_back: tuple[float, float] | None = None
+        """While the machine's clock is behind: steady time and our time when that was noticed."""
         self._second = (-1, "")
         self._last_id = (0, 0)
         self.behind = 0.0
@@ -24,18 +26,25 @@ class Clock:
         """Seconds since the epoch as the machine tells them."""
         return time.time()
 
+    def steady(self) -> float:
+        """Seconds that really pass, from some beginning; setting the machine's clock does not change them."""
+        return time.monotonic()
+
     def timestamp(self) -> float:
-        """Seconds since the epoch, never less than before."""
+        """Seconds since the epoch, never less than before; while behind, time still passes, so that timers come due."""
         wall = self.wall()
         if wall >= self._last:
-            self._last, self.behind = wall, 0.0
+            self._last, self.behind, self._set_back = wall, 0.0, None
         else:
+            begun, then = self._set_back = self._set_back or (self.steady(), self._last)
+            self._last = max(self._last, then + self.steady() - begun)
             self.behind = self._last - wall
         return self._last
 
     def seen(self, moment: datetime) -> None:
         """Take note of a time that the journal already holds."""
-        self._last = max(self._last, moment.timestamp())
+        if moment.timestamp() > self._last:
+            self._last, self._set_back = moment.timestamp(), None
 
     def now(self) -> datetime:
         return datetime.fromtimestamp(self.timestamp(), UTC)

@@ -69,6 +69,12 @@ def migrate(connection: sqlite3.Connection) -> None:
     """Bring the schema up to date, in one transaction; a store from a newer version is refused."""
     connection.execute("BEGIN IMMEDIATE")
     try:
+        names = {row[0] for row in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'")}
+        if names and "migrations" not in names:
+            raise StoreMismatch(
+                f"the database holds other tables ({', '.join(sorted(names)[:5])}) and is not a Backstay store; "
+                "name another --home"
+            )
         connection.execute(
             "CREATE TABLE IF NOT EXISTS migrations (name TEXT PRIMARY KEY, checksum TEXT NOT NULL) STRICT"
         )
@@ -85,8 +91,11 @@ def migrate(connection: sqlite3.Connection) -> None:
                     connection.execute(statement)
                 connection.execute("INSERT INTO migrations VALUES (?, ?)", (name, checksum))
         connection.execute("COMMIT")
-    except BaseException:
-        connection.execute("ROLLBACK")
+    except BaseException as error:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        if isinstance(error, sqlite3.Error):
+            raise StoreUnavailable(f"the store could not be made ready ({error}); free disk space or mend the disk") from error
         raise
 
 

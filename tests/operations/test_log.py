@@ -1,0 +1,238 @@
+"""The log tells a case as its process owner would."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from pydantic import BaseModel
+
+from backstay import (
+    App,
+    IdempotencyKey,
+    Retry,
+    Sensitive,
+    action,
+    approval,
+    note,
+    now,
+    rule,
+    sleep,
+    start,
+    task,
+    wait_for,
+    workflow,
+)
+from backstay.operations.log import Line, tell
+from backstay.testing import Harness, harness
+
+FAILURES = {"left": 0}
+
+
+class Order(BaseModel):
+    item: str
+    amount: int
+    iban: Sensitive["pii"] = ""  # noqa: F821, UP037 - the name of a data class, not a type
+
+
+@rule
+def is_large(order: Order) -> bool:
+    return order.amount > 10
+
+
+@action(effect="write")
+async def take_back(order: Order, result: str) -> None:
+    return None
+
+
+@action(effect="write", retry=Retry(attempts=3, first="1m", jitter=0), compensate=take_back)
+async def deliver(order: Order, key: IdempotencyKey) -> str:
+    if FAILURES["left"]:
+        FAILURES["left"] -= 1
+        raise RuntimeError("the van broke down")
+    return f"D-{order.amount}"
+
+
+@action(effect="irreversible", approvers="treasury")
+async def pay(amount: int, key: IdempotencyKey) -> str:
+    return "paid"
+
+
+@action(effect="write", queue="unclear")
+async def phone(text: str) -> str:
+    raise RuntimeError("the line went dead")
+
+
+@workflow
+async def ordering(order: Order) -> str:
+    if is_large(order):
+        decision = await approval("desk", show=order, within="2h")
+        if not decision.approved:
+            return "rejected"
+    return await deliver(order)
+
+
+@workflow
+async def paying(amount: int) -> str:
+    return await pay(amount)
+
+
+@workflow
+async def undoing(order: Order) -> str:
+    await deliver(order)
+    raise ValueError("something else is wrong")
+
+
+@workflow
+async def calling(text: str) -> str:
+    return await phone(text)
+
+
+@workflow
+async def pausing() -> str:
+    await note("a remark", {"n": 1})
+    moment = await now()
+    await sleep("1h")
+    word = await wait_for("word", type=str)
+    done = await task("hands", title="carry it")
+    child = await start(paying, 3)
+    return f"{moment.year} {word} {done.by} {child}"
+
+
+APP = App("shop", workflows=[ordering, paying, undoing, calling, pausing])
+
+
+def lines(it: Harness, run: str) -> list[Line]:
+    row = it.run(run)
+    program = APP.workflows[row.workflow].program
+    return tell(row, it.client.events(run), program)
+
+
+def texts(it: Harness, run: str) -> list[str]:
+    return [line.text for line in lines(it, run)]
+
+
+async def test_a_case_from_trigger_to_end(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, by="web", order={"item": "desk", "amount": 20})
+        await it.advance("30m")
+        await it.approve(run, by="dana", reason="agreed by phone")
+        told = lines(it, run)
+        version = it.run(run).version
+    assert [line.text for line in told] == [
+        "ordering was started",
+        "Rule “is large” → yes",
+        "desk must decide",
+        "Approved",
+        "decision.approved? → yes",
+        "deliver",
+        "Finished",
+    ]
+    assert [line.by for line in told] == [
+        "web",
+        *[f"ordering@{version[:7]}"] * 2,
+        "dana",
+        *[f"ordering@{version[:7]}"] * 3,
+    ]
+    assert {line.version for line in told} == {version}
+    assert ("because", "order.amount > 10 → yes (order.amount 20)") in told[1].details
+    assert told[3].details == (("reason", "agreed by phone"), ("after", "30 min"))
+    assert ("→", "D-20") in told[5].details
+    assert told[5].events == (4, 5)
+
+
+async def test_the_condition_that_only_asks_a_rule_is_told_once_but_kept_in_the_data(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, order={"item": "desk", "amount": 2})
+        told = next(line for line in lines(it, run) if line.mark == "decision")
+    assert [entry["kind"] for entry in told.data] == ["return", "rule", "if"]
+
+
+async def test_private_values_stay_pseudonyms(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, order={"item": "desk", "amount": 20, "iban": "DE44500105175407324931"})
+        told = str([line.as_json() for line in lines(it, run)])
+    assert "DE44500105175407324931" not in told
+    assert "pii:" in told
+
+
+async def test_a_retry_names_the_error_and_the_next_time(home: Path) -> None:
+    FAILURES["left"] = 1
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, order={"item": "pen", "amount": 1})
+        await it.advance("5m")
+        retry = next(line for line in lines(it, run) if line.mark == "retry")
+        assert retry.text == "deliver: attempt 1 failed"
+        assert dict(retry.details)["error"] == "RuntimeError: the van broke down"
+        assert dict(retry.details)["next"].startswith("tried again at ")
+        assert "deliver, attempt 2" in texts(it, run)
+
+
+async def test_a_held_call_names_who_released_it(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(paying, amount=5)
+        await it.approve(run, by="tess")
+        told = lines(it, run)
+    assert told[1].text == "pay needs a decision by treasury"
+    assert ("approved by", "tess") in told[3].details
+
+
+async def test_a_decision_that_nobody_took(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, order={"item": "desk", "amount": 20})
+        await it.advance("3h")
+        assert "Nobody decided in time; it counts as rejected" in texts(it, run)
+
+
+async def test_a_compensation_names_what_it_undoes(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(undoing, order={"item": "pen", "amount": 1})
+        told = lines(it, run)
+    assert [(line.mark, line.text) for line in told[-2:]] == [
+        ("undo", "take_back (undoes deliver)"),
+        ("failed", "Failed"),
+    ]
+    assert told[-1].line is not None
+
+
+async def test_an_unknown_effect_and_how_it_was_settled(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(calling, text="hello")
+        await it.client.settle(run, "give-up", by="olga", reason="nobody answers")
+        await it.settle()
+        told = texts(it, run)
+    assert told[1] == "Nobody can tell whether phone happened"
+    assert told[2] == "phone: given up"
+
+
+async def test_timers_signals_tasks_children_and_remarks(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(pausing)
+        await it.advance("1h")
+        await it.client.signal(run, "word", "now", by="post")
+        await it.settle()
+        await it.complete(run, "done", by="olga")
+        child = next(row for row in it.client.runs() if row.parent == run)
+        await it.approve(child.id, by="tess")
+        told = texts(it, run)
+    assert told[1:3] == ["Note: a remark", "Looks at the clock"]
+    assert told[3].startswith("Waits until ")
+    assert told[4:] == [
+        "The time has come",
+        "Waits for “word”",
+        "“word” came in",
+        "Task for hands: carry it",
+        "Task done",
+        "Starts and waits for paying",
+        "paying finished",
+        "Finished",
+    ]
+
+
+async def test_a_cancelled_run_names_who_asked(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, order={"item": "desk", "amount": 20})
+        await it.client.cancel(run, by="bea", reason="a mistake")
+        await it.settle()
+        told = lines(it, run)
+    assert (told[-2].by, told[-2].text) == ("bea", "Asked to stop the run")
+    assert told[-1].text == "Cancelled"

@@ -51,9 +51,9 @@ async def start_case(client: Client, inbox: InboxFolder, document: Document) -> 
     return run
 
 
-async def run_folder_once(client: Client, home: Path, folder: Path = INVOICES) -> InboxFolder:
+async def run_folder_once(client: Client, home: Path, folder: Path = INVOICES, *, settle: float = 0.2) -> InboxFolder:
     """Start a case for every document in a folder, in order, and return when nothing moves any more."""
-    inbox = InboxFolder(folder, home, settle=0.2)
+    inbox = InboxFolder(folder, home, settle=settle)
     await start_cases(client, inbox)  # first what an earlier worker took and did not start
     await inbox.settled()
     await start_cases(client, inbox)

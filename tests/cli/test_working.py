@@ -14,7 +14,7 @@ import pytest
 from typed import Cli, Start, Worker, wait_until
 
 from backstay.engine.control import RemoteClient, find_worker
-from backstay.errors import InvalidInput, NotAllowed, StoreLocked
+from backstay.errors import InvalidInput, NotAllowed
 
 
 def status(cli: Cli, run: str) -> str:
@@ -105,10 +105,20 @@ def test_a_stopped_worker_leaves_no_token(worker: Worker, project: Path) -> None
     assert not (project / ".backstay" / "worker.json").exists()
 
 
-def test_an_owner_that_takes_no_requests_is_named(worker: Worker, project: Path) -> None:
+def test_an_owner_that_takes_no_requests_is_named(cli: Cli, worker: Worker, project: Path) -> None:
     (project / ".backstay" / "worker.json").unlink()
-    with pytest.raises(StoreLocked, match=f"process {worker.process.pid}"):
-        find_worker(project / ".backstay")
+    answer = cli("switch", "all", "--on", "--json")
+    assert answer.code == 5
+    assert answer.json["error"]["code"] == "LOCKED"
+    assert f"process {worker.process.pid}" in answer.json["error"]["message"]
+
+
+def test_decisions_at_the_same_time_do_not_disturb_each_other(cli: Cli, project: Path, claim: Start) -> None:
+    runs = [claim() for _ in range(4)]
+    command = [sys.executable, "-m", "backstay.cli", "approve", "--as", "mia", "--json"]
+    processes = [subprocess.Popen([*command, run], stdout=subprocess.DEVNULL) for run in runs]
+    assert [process.wait(60) for process in processes] == [0, 0, 0, 0]
+    assert cli("inbox", "--json").json == []
 
 
 def test_a_signal_reaches_its_run(cli: Cli, project: Path) -> None:

@@ -7,6 +7,7 @@ intake ledger's, so that a death lies between any two of them.
 from __future__ import annotations
 
 import asyncio
+import logging
 import multiprocessing
 import os
 import signal
@@ -114,6 +115,7 @@ def watch_commits(life: Life) -> None:
 
 
 async def go_on(life: Life, tell: Callable[..., None]) -> None:
+    logging.getLogger("backstay").addHandler(Told(tell))
     set_up(life.home)
     clock = Behind(life.clock_behind) if life.clock_behind else None
     async with app.open(life.home, clock=clock) as client:
@@ -128,12 +130,23 @@ async def through(client: Client, life: Life, tell: Callable[..., None]) -> Inbo
     """Take the whole folder in; while the store cannot commit, say so and try again."""
     while True:
         try:
-            inbox = await run_folder_once(client, life.home, life.folder)
+            inbox = await run_folder_once(client, life.home, life.folder, settle=0.02)
             if "running" not in client.counts().get("process_invoice", {}):
                 return inbox
         except StoreUnavailable as error:
             tell("trouble", str(error))
         await asyncio.sleep(0.1)
+
+
+class Told(logging.Handler):
+    """Hands what the engine logs to the parent."""
+
+    def __init__(self, tell: Callable[..., None]) -> None:
+        super().__init__(logging.WARNING)
+        self._tell = tell
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._tell("trouble", record.getMessage())
 
 
 async def answer(client: Client, erp: Erp) -> int:

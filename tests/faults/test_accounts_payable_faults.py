@@ -15,11 +15,13 @@ from pathlib import Path
 import pytest
 from accounts_payable_worker import Life, Worker, live, live_on, working
 
+from backstay.errors import Conflict, DefinitionMissing
 from backstay.governance.audit import verify
 from backstay.testing import harness
 from examples.accounts_payable.app import INVOICES, app, set_up
 from examples.accounts_payable.erp import Erp, FaultKind, seed
 from examples.accounts_payable.outcomes import Ending, expected
+from examples.accounts_payable.tests.office import office
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and file limits are POSIX")
 
@@ -128,10 +130,10 @@ def test_killed_while_the_store_is_full_it_has_lost_nothing(tmp_path: Path) -> N
     life = Life(home=tmp_path / "home", largest_store=150)
     with working(life) as worker:
         trouble = worker.hear_until("trouble")
-        assert trouble == (
+        assert (
             "the store could not commit (database or disk is full); nothing acknowledged is lost."
             " Free disk space or mend the disk; work goes on by itself"
-        )
+        ) in trouble
     all_is_well(life.home)
     assert live_on(life) == expected()
     all_is_well(life.home)
@@ -181,3 +183,28 @@ async def test_a_deleted_definition_is_named_to_the_operators_and_the_case_ends_
         assert await it.result(run.id) == {"status": "posted", "invoice_id": "ERP-000002", "reason": ""}
     assert live_on(life) == {INVOICE: Ending("posted")}
     paid_once(life.home)
+
+
+async def test_a_person_who_answers_a_case_without_its_definition_is_told_and_so_are_the_operators(
+    tmp_path: Path,
+) -> None:
+    async with office(tmp_path / "home") as ap:
+        run = await ap.arrives("hawthorne-0324.pdf")
+        await ap.it.close()
+        with closing(sqlite3.connect(ap.home / "backstay.db")) as db, db:
+            rows = db.execute("SELECT * FROM definitions").fetchall()
+            db.execute("DELETE FROM definitions")
+        await ap.it.open()
+        with pytest.raises(DefinitionMissing, match="is not in the store; restore it from a backup"):
+            await ap.fills_in("missing-po", po_number="PO-045071")
+        await ap.it.settle()
+        assert ap.it.waits_in(run) == ["missing-po", "operators"]
+        with pytest.raises(Conflict, match="needs attention; `backstay retry` it, then it can be answered"):
+            await ap.fills_in("missing-po", po_number="PO-045071")
+        with closing(sqlite3.connect(ap.home / "backstay.db")) as db, db:
+            db.executemany("INSERT INTO definitions VALUES (?, ?, ?, ?)", rows)
+        await ap.it.client.retry(run, by="ines")
+        await ap.it.settle()
+        await ap.fills_in("missing-po", po_number="PO-045071")
+        assert await ap.ending() == Ending("queued", "coding")
+    all_is_well(ap.home)

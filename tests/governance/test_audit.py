@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from backstay import App, IdempotencyKey, Sensitive, action, approval, workflow
+from backstay.errors import StoreMismatch
 from backstay.governance.audit import Finding, verify
 from backstay.store.journal import genesis, link
 from backstay.testing import harness
@@ -291,6 +292,38 @@ async def test_a_damaged_page_is_told_and_does_not_stop_the_rest(home: Path) -> 
     findings = found(path)
     assert any(finding.subject == "position 5" and "cannot be read" in finding.what for finding in findings)
     assert any(finding.position == 9 for finding in findings)
+
+
+def contents(path: Path) -> list[tuple[object, ...]] | None:
+    """All that a proof rests on, or None when the file does not give it."""
+    try:
+        with closing(sqlite3.connect(path)) as db:
+            tables = ("events", "commits", "runs", "definitions", "blobs")
+            return [row for table in tables for row in db.execute(f"SELECT * FROM {table}")]
+    except sqlite3.Error:
+        return None
+
+
+def told(path: Path) -> bool:
+    """Whether the verifier finds something, or the file cannot even be opened."""
+    try:
+        return bool(found(path))
+    except StoreMismatch as error:
+        return "malformed" in str(error)
+
+
+async def test_whatever_page_is_overwritten_it_is_told(home: Path) -> None:
+    path = await fill(home)
+    with opened(path) as db:
+        db.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    whole, before = path.read_bytes(), contents(path)
+    damaged = 0
+    for place in range(4096, len(whole), 4096):
+        path.write_bytes(whole[:place] + b"\xa5" * 4096 + whole[place + 4096 :])
+        if contents(path) != before:
+            damaged += 1
+            assert told(path), f"page {place // 4096 + 1}"
+    assert damaged > 5
 
 
 async def test_a_store_can_be_verified_while_its_worker_writes(home: Path) -> None:

@@ -132,7 +132,7 @@ def graph(
     from backstay.cli import screen
     from backstay.cli.pictures import draw, save
 
-    if bool(target) == bool(run):
+    if not target and not run:
         raise typer.BadParameter("name FILE:NAME, or --run RUN")
     if run:
         program, text = _of_run(run, home, form)

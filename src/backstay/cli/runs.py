@@ -100,7 +100,7 @@ def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: li
 
     now = Clock().now()
     screen.out().print(heading(row))
-    facts = [("started by", row.requester), ("key", row.key or ""), ("parent", row.parent or "")]
+    facts = [("key", plain(row.key) if row.key else ""), ("parent", row.parent or "")]
     facts += [
         ("input" if number == 0 else "", f"{label} {value}".strip())
         for number, (label, value) in enumerate(pairs(given))

@@ -60,7 +60,8 @@ def as_json(value: Any) -> Any:
     """Frozen values of the store as JSON."""
     if is_dataclass(value) and not isinstance(value, type):
         shown = {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
-        return {"id": value.id, **shown} if isinstance(getattr(type(value), "id", None), property) else shown
+        named = getattr(type(value), "id", None)  # an item's id is made of its run and command
+        return {"id": named.fget(value), **shown} if isinstance(named, property) and named.fget else shown
     if isinstance(value, dict):
         return {str(key): as_json(item) for key, item in value.items()}  # pyright: ignore[reportUnknownVariableType, reportUnknownArgumentType] - any JSON
     if isinstance(value, list | tuple | set | frozenset):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -15,6 +15,8 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STORE_FILE = "backstay.db"
+PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 0)
+"""Seconds between attempts to reach a store that another process has."""
 
 
 def store_exists(home: Path) -> bool:
@@ -22,7 +24,7 @@ def store_exists(home: Path) -> bool:
 
 
 @contextmanager
-def reading(home: Path) -> Iterator[Reader]:
+def reading(home: Path) -> Generator[Reader]:
     """A reader on the store's file; raises NotFound when there is none."""
     from backstay.errors import NotFound
     from backstay.store.database import Reader
@@ -39,18 +41,33 @@ def reading(home: Path) -> Iterator[Reader]:
 
 
 @asynccontextmanager
-async def desk(home: Path) -> AsyncIterator[tuple[Client | RemoteClient, bool]]:
+async def desk(home: Path) -> AsyncGenerator[tuple[Client | RemoteClient, bool]]:
     """Who carries out a change: (the worker that owns the store, True), or (the store opened to decide, False)."""
+    with reading(home):
+        pass
+    async with AsyncExitStack() as stack:
+        yield await _served_or_opened(home, stack)
+
+
+async def _served_or_opened(home: Path, stack: AsyncExitStack) -> tuple[Client | RemoteClient, bool]:
+    """Another command may have the store for a moment, or a worker may be starting: try again for a few seconds."""
+    import asyncio
+
     from backstay.engine.application import App
     from backstay.engine.control import find_worker
+    from backstay.errors import StoreLocked
 
-    with reading(home):
+    for pause in PAUSES:
         worker = find_worker(home)
-    if worker is not None:
-        yield worker, True
-        return
-    async with App("backstay", workflows=()).open(home, resume=False) as client:
-        yield client, False
+        if worker is not None:
+            return worker, True
+        try:
+            return await stack.enter_async_context(App("backstay", workflows=()).open(home, resume=False)), False
+        except StoreLocked:
+            if not pause:
+                raise
+            await asyncio.sleep(pause)
+    raise AssertionError("the last pause is 0")
 
 
 def change(home: Path, ask: Callable[[Client | RemoteClient], Coroutine[Any, Any, T]]) -> tuple[T, bool]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import signal as signals
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,7 @@ async def work(app: App, home: Path, as_json: bool) -> None:
         if not as_json:
             waiting = sum(counts.get("waiting", 0) for counts in client.counts().values())
             screen.say(f"{app.name} runs on {home}: {', '.join(app.workflows)}.", "bold")
-            screen.hint(
-                f"{waiting} run(s) wait. Ctrl-C stops. In another terminal: backstay start, inbox, approve, log."
-            )
+            screen.hint(f"{waiting} run(s) wait. Ctrl-C stops. Elsewhere: backstay start, inbox, approve, log.")
         while not stop.is_set():
             with suppress(TimeoutError):
                 await asyncio.wait_for(stop.wait(), LOOK_FOR_FAULTS)
@@ -50,10 +48,15 @@ async def work(app: App, home: Path, as_json: bool) -> None:
 
 
 @asynccontextmanager
-async def opened(app: App, home: Path, as_json: bool, tell: Tell | None = None) -> AsyncIterator[Client]:
+async def opened(app: App, home: Path, as_json: bool, tell: Tell | None = None) -> AsyncGenerator[Client]:
     """Open an application as the worker of a store: control is served, and what happens is told."""
     hear: list[Follower] = []
-    async with app.open(home, on_commit=lambda number: [one.committed(number) for one in hear] and None) as client:
+
+    def committed(number: int) -> None:
+        for follower in hear:
+            follower.committed(number)
+
+    async with app.open(home, on_commit=committed) as client:
         reader = Reader(home / STORE_FILE)
         follower = Follower(reader)
         hear.append(follower)

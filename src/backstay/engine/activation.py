@@ -299,6 +299,8 @@ class Activation:
 
     async def _park(self) -> bool:
         """Leave the run as a row. False when something arrived meanwhile."""
+        if await self._withdraw_children():
+            return False
         if self._unapplied:
             await asyncio.sleep(0)
             return False
@@ -314,7 +316,19 @@ class Activation:
     def _still_waits(self, command: str) -> bool:
         return command == "deadline" or self.machine.find(command) is not None
 
+    async def _withdraw_children(self) -> bool:
+        """Cancel the child runs that nobody waits for any more: a race was lost, a gather failed, the run is ending."""
+        alone = [w for w in self.waits.values() if w.kind == "child" and self.machine.find(w.command) is None]
+        for wait in alone:
+            await self.runner.cancel_child(wait)
+            write = Write()
+            self.clear_wait(write, wait.command)
+            await self.commit(write)
+        return bool(alone)
+
     async def _finish(self) -> None:
+        if await self._withdraw_children():
+            return
         outcome = self.machine.outcome
         assert outcome is not None
         write, at = Write(), self.runner.clock.stamp()

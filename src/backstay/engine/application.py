@@ -117,8 +117,8 @@ class App:
                 finally:
                     await runner.stop()
             finally:
+                reader.close()  # before the journal, whose closing folds the log into the file only if it is the last
                 await asyncio.to_thread(journal.close)
-                reader.close()
         finally:
             lock.close()
 

@@ -19,7 +19,7 @@ from backstay.commands import Call, Task, WaitFor
 from backstay.engine.activation import Activation
 from backstay.engine.frames import Open, adapter_for
 from backstay.engine.opening import model_schema
-from backstay.engine.runner import Runner
+from backstay.engine.runner import ATTENTION, Runner
 from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
 from backstay.events import Refs, journalable
 from backstay.governance.approvals import check_decider, check_person
@@ -98,14 +98,7 @@ class Client:
 
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
-
-        def change(case: Activation, write: Write) -> None:
-            case.stage(write, ev.CancelRequested(at=self._stamp(), by=by, reason=_clean(case, reason)))
-            if case.row.status == "attention":
-                case.clear_wait(write, "attention")
-                case.set_status(write, "running")
-
-        await self._runner.deliver(self.run(run).id, change)
+        await self._runner.cancel(self.run(run).id, by=by, reason=reason)
 
     async def wait(self, run: str) -> Run:
         """Return the run's row once it has ended."""
@@ -388,6 +381,9 @@ class Client:
             return self._runner.loaded(run)
         except NotFound:
             return self._runner.loaded(self.run(run).id)
+        except ATTENTION:
+            self._runner.dispatch.activate(run)  # it fails there as well, and so comes before an operator
+            raise
 
     def _leaf(self, case: Activation, wait: Wait) -> Open:
         if not case.loaded:

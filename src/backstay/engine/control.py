@@ -11,7 +11,7 @@ import hmac
 import json
 import os
 import secrets
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, Mapping
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any, Final, Literal, cast
@@ -52,7 +52,7 @@ ANSWER_PATIENCE: Final = 120.0
 
 
 @asynccontextmanager
-async def serve(client: Client, home: str | os.PathLike[str]) -> AsyncIterator[int]:
+async def serve(client: Client, home: str | os.PathLike[str]) -> AsyncGenerator[int]:
     """Answer requests for this open store until the block ends; gives the port. `home` is where the store lies."""
     desk = _Desk(client)
     server = await asyncio.start_server(desk.visit, "127.0.0.1", 0, limit=LARGEST)
@@ -141,16 +141,13 @@ def _write_private(path: Path, content: Json) -> None:
 
 
 def find_worker(home: str | os.PathLike[str]) -> RemoteClient | None:
-    """The worker that owns a store, or None when nobody does; raises StoreLocked when its owner takes no requests."""
-    folder = Path(home)
-    if not is_owned(folder):
-        return None
+    """The worker that owns a store and takes requests; None when there is none, and opening the store says why."""
     try:
-        content = json.loads((folder / WORKER_FILE).read_text("utf-8"))
-        return RemoteClient(int(content["port"]), str(content["token"]))
+        content = json.loads((Path(home) / WORKER_FILE).read_text("utf-8"))
+        found = RemoteClient(int(content["port"]), str(content["token"]))
     except (OSError, ValueError, KeyError, TypeError):
-        take_lock(folder / LOCK_FILE).close()  # says who has it, unless it was let go meanwhile
         return None
+    return found if is_owned(home) else None
 
 
 def is_owned(home: str | os.PathLike[str]) -> bool:

@@ -18,6 +18,7 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
 from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
+from backstay.engine.fitting import misfit
 from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, fault_of, shape_of, wrong_duration
 from backstay.errors import (
     ActionDenied,
@@ -124,14 +125,9 @@ class Machine:
             if not root.isdigit() or int(root) > self._count:
                 raise self._mismatch(event, seq, f"the workflow never asked for command {event.command!r}")
             return None
-        site = getattr(event, "site", leaf.site)
-        if site != leaf.site:
-            raise self._mismatch(event, seq, f"it belongs to step {site!r}, but the workflow is at {leaf.site!r}", leaf)
-        action = getattr(event, "action", None)
-        if action is not None and isinstance(leaf.command, Call) and leaf.command.action != action:
-            raise self._mismatch(
-                event, seq, f"it calls {action!r}, but the workflow asks for {leaf.command.action!r}", leaf
-            )
+        why = misfit(event, leaf)
+        if why is not None:
+            raise self._mismatch(event, seq, why, leaf)
         return leaf
 
     def _mismatch(self, event: Event, seq: int, why: str, leaf: Open | None = None) -> JournalMismatch:
@@ -434,12 +430,23 @@ class Machine:
         elif (wrong := wrong_duration(command)) is not None:
             leaf.refused = True
             self._answer(leaf, error=wrong)
-        elif isinstance(command, WaitFor) and self._signals.get(command.name):
-            self._answer_json(leaf, self._signals[command.name].popleft())
+        elif isinstance(command, WaitFor):
+            self._take_kept_signal(leaf, command.name)
         elif not isinstance(command, LEAVES):
             leaf.refused = True
             self._answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
+
+    def _take_kept_signal(self, leaf: Open, name: str) -> None:
+        """Answer with the first signal that came early and fits; nobody could check it when it came, so others are passed over."""
+        shape, kept = shape_of(leaf.command), self._signals.get(name)
+        while kept:
+            payload = kept.popleft()
+            try:
+                self._answer(leaf, payload if shape is None else shape.validator.validate_python(payload, strict=False))
+            except ValidationError:
+                continue
+            return
 
     def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
         self.calls += 1

@@ -31,7 +31,7 @@ from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.journal import SYSTEM, TABLES, Head, Journal, Write, genesis
-from backstay.store.payloads import Payloads
+from backstay.store.payloads import Payloads, redact
 from backstay.store.views import Run, Wait, find_run, read_run, read_wait
 from backstay.types import Json, iso, seconds
 
@@ -227,7 +227,7 @@ class Runner:
             raise NotFound(f"there is no run {run!r}; `backstay runs` lists them")
         waits = [read_wait(item) for item in self.reader.all("waits_of_run", (run,))]
         activation = self._hot[run] = Activation(self, read_run(row), waits)
-        self._evict()
+        self._evict(run)
         return activation
 
     def loaded(self, run: str) -> Activation:
@@ -241,13 +241,13 @@ class Runner:
                 activation.load()
         return activation
 
-    def _evict(self) -> None:
+    def _evict(self, keep: str) -> None:
         """Forget the runs used longest ago; those at work go to the back of the line instead."""
         for _ in range(4):
             if len(self._hot) <= HOT_RUNS:
                 return
             oldest = next(iter(self._hot))
-            if self._hot[oldest].busy or self.dispatch.is_active(oldest):
+            if oldest == keep or self._hot[oldest].busy or self.dispatch.is_active(oldest):
                 self._hot.move_to_end(oldest)
             else:
                 del self._hot[oldest]
@@ -290,7 +290,7 @@ class Runner:
         waits = [] if deadline is None else [Wait(**dict(zip(TABLES["waits"], deadline, strict=True)))]
         activation = self._hot[run] = Activation(self, row, waits)
         activation.begin(started)
-        self._evict()
+        self._evict(run)
 
     # --- advancing ---
 
@@ -361,6 +361,29 @@ class Runner:
             await self.deliver(parent, change)
         except Conflict:
             return
+
+    async def cancel_child(self, wait: Wait) -> None:
+        """Cancel the child behind a wait, unless another parent waits for it too."""
+        waiting = self.reader.all("waits_on", (wait.subject, "child", -1))
+        if any(row["run"] != wait.run or row["command"] != wait.command for row in waiting):
+            return
+        reason = f"run {wait.run} no longer waits for it"
+        try:
+            await self.cancel(wait.subject, by="", reason=reason)
+        except (Conflict, NotFound, *ATTENTION) as error:  # it has ended, or an operator must look at it anyway
+            log.info("cancelling child %s: %s", wait.subject, error)
+
+    async def cancel(self, run: str, *, by: str, reason: str) -> None:
+        """Ask a run to stop; one that needs attention is tried again, as it may get as far as its end."""
+
+        def change(case: Activation, write: Write) -> None:
+            told = redact(reason, case.machine.secrets) if case.loaded else reason
+            case.stage(write, ev.CancelRequested(at=self.clock.stamp(), by=by, reason=told))
+            if case.row.status == "attention":
+                case.clear_wait(write, "attention")
+                case.set_status(write, "running")
+
+        await self.deliver(run, change)
 
     async def ended(self, run: str) -> None:
         """Return when the run has ended."""

@@ -89,13 +89,15 @@ class _Verifier:
     def __init__(self, reader: Reader, progress: Progress) -> None:
         self._reader, self._progress = reader, progress
         self._report = Report()
+        self._versions: set[str] = set()
         self._chains: OrderedDict[str, _Chain] = OrderedDict()
         self._known_refs: OrderedDict[str, bool] = OrderedDict()
         self._commits = _Commits(reader, self._report)
 
     def verify(self) -> Report:
-        versions = self._definitions()
-        total = self._reader.value("last_position")
+        self._readable("definitions", self._definitions)
+        versions = self._versions
+        total = self._last_position() or 0
         done = 0
         for row in self._events():
             self._event(row, versions)
@@ -103,11 +105,18 @@ class _Verifier:
             if done % PAGE == 0:
                 self._progress(min(done, total), max(done, total))
         self._report.events = done
-        self._commits.finish()
-        self._runs()
-        self._blobs()
+        self._readable("commits", self._commits.finish)
+        self._readable("runs", self._runs)
+        self._readable("blobs", self._blobs)
         self._progress(done, done)
         return self._report
+
+    def _readable(self, table: str, check: Callable[[], None]) -> None:
+        """A table that the damaged file does not give is a finding, and the rest is still checked."""
+        try:
+            check()
+        except StoreUnavailable as error:
+            self._report.findings.append(Finding(subject=f"table {table}", what=str(error)))
 
     # --- events, in order of commit ---
 
@@ -149,13 +158,16 @@ class _Verifier:
     def _event(self, row: Row, versions: set[str]) -> None:
         run, seq, kind, body = row["run"], row["seq"], row["kind"], row["body"]
         problems: list[str] = []
-        self._link(row, problems)
         event = _decoded(kind, body, problems)
-        if isinstance(event, RunStarted):
-            self._started(run, event, versions, problems)
-        for ref in (getattr(event, "refs", None) or {}).values():
-            if not self._ref_exists(ref):
-                problems.append(f"what it refers to is missing: {ref}")
+        try:
+            self._link(row, problems)
+            if isinstance(event, RunStarted):
+                self._started(run, event, versions, problems)
+            for ref in (getattr(event, "refs", None) or {}).values():
+                if not self._ref_exists(ref):
+                    problems.append(f"what it refers to is missing: {ref}")
+        except StoreUnavailable as error:
+            problems.append(f"what it must be compared with cannot be read: {error}")
         if problems:
             place = {"run": run, "seq": seq, "kind": kind, "position": row["position"]}
             self._report.findings.append(Finding(what="; ".join(problems), **place))
@@ -220,19 +232,17 @@ class _Verifier:
 
     # --- what stands beside the events ---
 
-    def _definitions(self) -> set[str]:
+    def _definitions(self) -> None:
         """Versions that are there; the text of each must be the one that its version was made from."""
-        versions: set[str] = set()
         for row in self._reader.all("definitions"):
             version, name = row["version"], row["name"]
-            versions.add(version)
+            self._versions.add(version)
             try:
                 read_document(self._reader.all("definition", (version,))[0]["text"], version)
             except (BackstayError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
                 subject = f"definition {name}@{version[:12]}"
                 self._report.findings.append(Finding(subject=subject, what=f"its text was changed: {error}"))
-        self._report.definitions = len(versions)
-        return versions
+        self._report.definitions = len(self._versions)
 
     def _runs(self) -> None:
         """The head that each row names must be reached by its chain, so that a cut tail shows."""
@@ -278,6 +288,7 @@ class _Commits:
         self._members: list[str] = []
         self._first = 1
         self._at = 0
+        self._broken = False
         self._current = self._next()
 
     def take(self, row: Row) -> None:
@@ -297,7 +308,7 @@ class _Commits:
         if self._current is not None and not self._exists(self._current["last"]):
             what = f"it committed events up to position {self._current['last']}, but the journal ends at {self._at}"
             self._found(f"commit {self._current['id']}", f"{what}: the tail was cut off")
-        elif self._current is None and self._hashes:
+        elif self._current is None and self._hashes and not self._broken:
             newest = self._reader.one("last_commit")
             if newest is None or newest["last"] < self._at:
                 self._found(f"positions {self._first} to {self._at}", "no commit covers them: inserted from outside")
@@ -318,7 +329,12 @@ class _Commits:
         self._current = self._next()
 
     def _next(self) -> Row | None:
-        row = next(self._rows, None)
+        try:
+            row = next(self._rows, None)
+        except StoreUnavailable as error:
+            self._found("table commits", str(error))
+            self._rows, self._broken = iter(()), True
+            return None
         if row is not None and row["id"] != self._number + 1:
             self._found(f"commit {self._number + 1}", "missing: deleted after it was made")
             self._previous = None

@@ -421,7 +421,7 @@ class FunctionChecker:
         parts = node.format_spec.values if isinstance(node.format_spec, ast.JoinedStr) else []
         spec = "".join(str(part.value) for part in parts if isinstance(part, ast.Constant))
         if any(not isinstance(part, ast.Constant) for part in parts) or not good_format(spec):
-            self.refuse("B125", whole, spec or ast.unparse(whole))
+            self.refuse("B125", whole, spec or "{…:{…}}")
 
     def named(self, node: ast.NamedExpr) -> None:
         self.visit(node.value)

@@ -245,13 +245,8 @@ class Teller:
 
     def timer_fired(self, seq: int, event: ev.TimerFired) -> None:
         opened = self.opened.get(event.command)
-        missed = isinstance(opened, ev.WaitOpened)
-        words = (
-            f"“{opened.name}” did not come in time"
-            if missed and isinstance(opened, ev.WaitOpened)
-            else "The time has come"
-        )
-        self.add(seq, event, "wait", words, self.took(event))
+        missed = f"“{opened.name}” did not come in time" if isinstance(opened, ev.WaitOpened) else ""
+        self.add(seq, event, "wait", missed or "The time has come", self.took(event))
 
     def wait_opened(self, seq: int, event: ev.WaitOpened) -> None:
         self.opened[event.command] = event

@@ -263,7 +263,14 @@ def _kinds(leaf: Open) -> frozenset[str]:
     """The kinds of wait that an open command may be recorded as."""
     if leaf.state in STATES:
         return STATES[leaf.state]
-    kinds = {Approval: "approval", Task: "task", WaitFor: "signal", Sleep: "timer", Start: "child", Call: "retry"}
+    kinds: dict[type[Any], str] = {
+        Approval: "approval",
+        Task: "task",
+        WaitFor: "signal",
+        Sleep: "timer",
+        Start: "child",
+        Call: "retry",
+    }
     return frozenset({kinds.get(type(leaf.command), "")})
 
 

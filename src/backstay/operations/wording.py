@@ -34,6 +34,8 @@ _RECORD: Final[Replacements] = (
     (re.compile(r"\bdatetime\.date\((\d+), (\d)(?=,)"), r"datetime.date(\1, 0\2"),
     (re.compile(r"\bdatetime\.date\((\d+), (\d+), (\d)\)"), r"datetime.date(\1, \2, 0\3)"),
     (re.compile(r"\bdatetime\.date\((\d+), (\d+), (\d+)\)"), r"\1-\2-\3"),
+    (re.compile(r"=True\b"), "=yes"),
+    (re.compile(r"=False\b"), "=no"),
     (re.compile(r"\b([a-z_]\w*)="), r"\1 "),
     (re.compile(r"\b[A-Z]\w*\("), "("),
     (re.compile(r"'([^']*)'"), r"\1"),

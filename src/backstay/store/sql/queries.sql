@@ -14,7 +14,8 @@ SELECT id, last, hash FROM commits ORDER BY id DESC LIMIT 1;
 SELECT coalesce(max(position), 0) FROM events;
 
 -- newest_at: the newest time that any event carries near the tail
-SELECT max(json_extract(body, '$.at')) FROM (SELECT body FROM events ORDER BY position DESC LIMIT 50);
+SELECT max(json_extract(body, '$.at')) FROM (SELECT body FROM events ORDER BY position DESC LIMIT 50)
+WHERE json_valid(body) AND json_extract(body, '$.at') GLOB '[12][0-9][0-9][0-9]-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-9][0-9]*Z';
 
 -- delete_wait: this wait is over
 DELETE FROM waits WHERE run = ? AND command = ?;
@@ -113,7 +114,7 @@ SELECT 1 FROM sealed LIMIT 1;
 SELECT cipher FROM sealed WHERE token = ?;
 
 -- system_events: what the system recorded about a kind of thing
-SELECT kind, body FROM events WHERE run = 'system' AND json_extract(body, '$.what') = ? ORDER BY seq;
+SELECT kind, body FROM events WHERE run = 'system' AND json_valid(body) AND json_extract(body, '$.what') = ? ORDER BY seq;
 
 -- commits_after: the chain over all runs, a page at a time
 SELECT id, last, hash FROM commits WHERE id > ? ORDER BY id LIMIT ?;

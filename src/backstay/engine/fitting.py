@@ -1,0 +1,61 @@
+"""Fitting: whether an event can be about an open command. A journal where one cannot is not of this definition."""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from backstay import events as ev
+from backstay.commands import Approval, Call, Command, Draw, Note, Sleep, Start, Task, WaitFor
+from backstay.engine.frames import Open
+from backstay.events import Event
+
+KINDS: Final[dict[type[Event], tuple[type[Command[Any]], ...]]] = {
+    ev.CallIntended: (Call,),
+    ev.CallReturned: (Call,),
+    ev.AttemptFailed: (Call,),
+    ev.CallFailed: (Call,),
+    ev.CallDenied: (Call,),
+    ev.CallQueued: (Call,),
+    ev.CallRetried: (Call,),
+    ev.CallUnknown: (Call,),
+    ev.CallSettled: (Call,),
+    ev.ApprovalRequested: (Approval, Call),
+    ev.ApprovalDecided: (Approval, Call),
+    ev.TaskOpened: (Task,),
+    ev.TaskCompleted: (Task,),
+    ev.TimerSet: (Sleep,),
+    ev.TimerFired: (Sleep, WaitFor),
+    ev.WaitOpened: (WaitFor,),
+    ev.ChildStarted: (Start,),
+    ev.ChildEnded: (Start,),
+    ev.Drawn: (Draw,),
+    ev.Noted: (Note,),
+}
+"""Which commands each kind of event may be about."""
+
+NAMES: Final[dict[type[Event], tuple[str, str, str]]] = {
+    ev.Drawn: ("draws", "what", "kind"),
+    ev.WaitOpened: ("waits for", "name", "name"),
+    ev.ChildStarted: ("starts", "workflow", "workflow"),
+}
+"""What an event names that its command must name too: verb, attribute of the event, attribute of the command."""
+
+
+def misfit(event: Any, leaf: Open) -> str | None:
+    """Why this event cannot be about this command; None when it can."""
+    command: Any = leaf.command
+    site = getattr(event, "site", leaf.site)
+    if site != leaf.site:
+        return f"it belongs to step {site!r}, but the workflow is at {leaf.site!r}"
+    kind = type(event)
+    if not isinstance(command, KINDS[kind]):
+        return f"it cannot be about what the workflow asks for, which is {type(command).__name__}"
+    if isinstance(command, Call):
+        action = getattr(event, "action", None)
+        if action is not None and action != command.action:
+            return f"it calls {action!r}, but the workflow asks for {command.action!r}"
+    elif kind in NAMES:
+        verb, said, asked = NAMES[kind]
+        if getattr(event, said) != getattr(command, asked):
+            return f"it {verb} {getattr(event, said)!r}, but the workflow asks for {getattr(command, asked)!r}"
+    return None

@@ -93,10 +93,9 @@ class Reading(Frozen):
     """Why no invoice can be read from the file at all; empty when one can."""
 
     def facts(self, document: Document) -> dict[str, object]:
-        """What a person is shown of any case: the file, what was read from it, and on which page each field stands."""
+        """What a person is shown of any case: the gist, the document, what was read from it and on which page."""
         invoice = self.invoice
         return {
-            "file": document.name,
             "vendor": invoice.vendor,
             "number": invoice.number,
             "total": "" if invoice.total is None else f"{invoice.total} {invoice.currency}",
@@ -210,6 +209,14 @@ class Outcome(Frozen):
     @classmethod
     def duplicate(cls, reason: str) -> Outcome:
         return Outcome(status="duplicate", reason=reason)
+
+
+class Payment(Frozen):
+    """How the payment of a posted invoice ended."""
+
+    status: Literal["paid", "not paid"]
+    payment_id: str = ""
+    reason: str = ""
 
 
 # --- the forms that people fill in ---------------------------------------------------------------------

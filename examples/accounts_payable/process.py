@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backstay import ActionFailed, approval, start, task, workflow
+from backstay import ActionDenied, ActionFailed, approval, start, task, workflow
 from examples.accounts_payable.actions import (
     alert_it,
     claim_number,
@@ -31,6 +31,7 @@ from examples.accounts_payable.models import (
     MismatchJudged,
     OrderFound,
     Outcome,
+    Payment,
     Reviewed,
     VendorFound,
 )  # fmt: skip
@@ -47,9 +48,12 @@ from examples.accounts_payable.rules import (
 
 
 @workflow
-async def pay_invoice(invoice_id: str, amount: Decimal, currency: str) -> str:
+async def pay_invoice(invoice_id: str, amount: Decimal, currency: str) -> Payment:
     """Pay a posted invoice; the payment is irreversible, so the gateway holds it for the treasury."""
-    return await submit_payment(invoice_id, amount, currency)
+    try:
+        return Payment(status="paid", payment_id=await submit_payment(invoice_id, amount, currency))
+    except (ActionDenied, ActionFailed) as refusal:
+        return Payment(status="not paid", reason=str(refusal))
 
 
 @workflow
@@ -68,14 +72,14 @@ async def process_invoice(document: Document) -> Outcome:
 
     vendor = await find_vendor(invoice)
     while vendor_unusable(vendor):
-        found = await task("vendor-set-up", show={**facts, "vendor": vendor}, form=VendorFound)
+        found = await task("vendor-set-up", show={**facts, "record": vendor}, form=VendorFound)
         if found.reject:
             return Outcome.rejected(found.reject)
         vendor = await vendor_by_id(found.vendor_id)
 
     order = await find_order(invoice.po_number, vendor.id)
     while order is None:
-        answer = await task("missing-po", show={**facts, "vendor": vendor}, form=OrderFound)
+        answer = await task("missing-po", show={**facts, "record": vendor}, form=OrderFound)
         if answer.reject:
             return Outcome.rejected(answer.reject)
         order = await find_order(answer.po_number, vendor.id)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -23,8 +24,8 @@ from backstay import (
     wait_for,
     workflow,
 )
-from backstay.errors import Conflict
-from backstay.testing import Harness, crash_everywhere
+from backstay.errors import Conflict, StoreFenced
+from backstay.testing import Harness, ManualClock, crash_everywhere
 
 ledger: Counter[str] = Counter()
 """What the world did under each key: a target that honours keys does it once, however often it is called."""
@@ -184,11 +185,11 @@ async def test_a_run_that_is_undone_is_undone_once_wherever_the_worker_dies() ->
 
     async def check(it: Harness) -> None:
         (run,) = it.client.runs(workflow="undone")
-        assert run.summary == "ActionFailed: action 'refuse' failed after 1 attempt(s): NotRetryable: too bad"
+        assert (run.summary or "").endswith("NotRetryable: too bad")
         done = [entry.rpartition(" ")[0] for entry in ledger]
         assert sorted(done) == ["a", "b", "c", "child x", "undo a", "undo b", "undo c"]
         undos = [event.args["name"] for event in it.events(run.id, "call_intended", action="undo")]
-        assert list(dict.fromkeys(undos))[0] == "c"
+        assert undos[0] == "c"
         forget()
 
     assert await crash_everywhere(app, story, check) >= 12
@@ -224,11 +225,8 @@ async def test_an_error_that_was_handled_stays_handled() -> None:
     assert await crash_everywhere(app, story, check) >= 5
 
 
-async def test_crashing_again_and_again_still_ends_the_same(tmp_path: Any) -> None:
+async def test_crashing_again_and_again_still_ends_the_same(tmp_path: Path) -> None:
     """Three crashes in one life: the second and third while the worker is still recovering."""
-    from backstay.errors import StoreFenced
-    from backstay.testing import ManualClock
-
     for point in range(1, 8):
         it = Harness(app, tmp_path / str(point), ManualClock())
         for crash_at in (point, 1, 2, None):

@@ -86,8 +86,8 @@ INTS = [
     "int(thing.price)", "len(thing.items)", "(b or 3)", "divmod(a, 7)[1]", "min(xs, default=b)", "round(thing.worth)", "len(sorted(NAMES))",
 ]  # fmt: skip
 TEXTS = [
-    "s", "t", "thing.name", "f'{a:>4}|{thing.price:,.2f}'", "s.upper()", "'-'.join(NAMES)", "str(thing)", "f'{d}{ys!r}'", "s[:2] + t[-1:]",
-    "mood_of(a, thing.name)", "str(Mood.GOOD)", "', '.join(f'{k}={v}' for k, v in d.items())", "NAMES[a % 3]", "s.replace('a', 'bb')",
+    "s", "t", "thing.name", "f'{a:>4}|{thing.price:,.2f}'", "s.upper()", "'-'.join(NAMES)", "str(thing)", "f'{d}{ys!r}'[:30]", "s[:2] + t[-1:]",
+    "mood_of(a, thing.name)", "str(Mood.GOOD)", "', '.join(f'{k}={v}' for k, v in d.items())[:40]", "NAMES[a % 3]", "s.replace('a', 'bb')[:40]",
     "(s and t)", "str([a, b, thing.price, None, True])", "str(sorted(RATES))", "thing.name.title()", "str(a / 7)", "f'{b!r:<5}'",
 ]  # fmt: skip
 TESTS = [
@@ -95,14 +95,6 @@ TESTS = [
     "'start' in d and d['start'] == {i}", "xs", "any(x > {i} for x in xs)", "isinstance({i}, int)", "{u}.startswith('a') or fits(thing, {j})",
     "thing.worth > RATES[thing.name]", "{i} in {{1, 2, 3}}", "Mood.GOOD == mood_of({i}, 'bob')", "a is not None", "{u} in d.keys()",
 ]  # fmt: skip
-AWAITED = [
-    "lookup({u})",
-    "store({i})",
-    "store([{i}, {u}], label={v})",
-    "store(thing)",
-    "store(RATES)",
-    "store(value=d)",
-]
 
 
 class Writer:

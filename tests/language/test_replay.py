@@ -74,7 +74,7 @@ def accepted(folder: Path, source: str) -> Workflow[..., Any]:
 
 
 def first_run(flow: Workflow[..., Any], given: Json, dice: random.Random) -> tuple[str, list[Json]]:
-    left = iter(range(60))
+    left = iter(range(40))
     return run(
         flow.program, given, lambda command: make_up(command, dice) if next(left, None) is not None else None
     )

@@ -223,11 +223,10 @@ def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
 
 def answer(as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any]) -> None:
     from backstay.cli import screen
-    from backstay.operations.wording import plain
 
     if as_json:
         screen.show_json({"item": wait.id if wait else None, "worker": working, **body})
         return
-    what = f": {plain(wait.title, 100)} ({wait.queue})" if wait else "."
+    what = f": {_title(wait) or wait.kind} ({wait.queue})" if wait else "."
     screen.say(f"{did}{what}")
     goes_on(working)

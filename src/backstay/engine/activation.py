@@ -16,7 +16,7 @@ from backstay import events as ev
 from backstay.commands import Call
 from backstay.engine.frames import Open
 from backstay.engine.replay import Machine
-from backstay.errors import JournalCorrupted, JournalMismatch, StoreUnavailable
+from backstay.errors import JournalCorrupted, JournalMismatch, StoreFenced, StoreUnavailable
 from backstay.events import Event
 from backstay.governance.labels import Labels
 from backstay.store.journal import Head, Write, genesis, link
@@ -147,7 +147,9 @@ class Activation:
             self._writing.add(task)
         try:
             await self.runner.journal.submit(write)
-        except BaseException:
+        except BaseException as error:
+            if isinstance(error, StoreFenced):
+                self.runner.dispatch.fatal = error
             # A cancelled waiter knows nothing of the commit, and a failed commit leaves a gap: load anew either way.
             self.dead = True
             self._unapplied.clear()

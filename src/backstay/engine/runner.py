@@ -415,7 +415,7 @@ class Runner:
     async def _fire_run(self, run: str, moment: str) -> None:
         try:
             await self.deliver(run, lambda case, write: self._fire(case, write, moment))
-        except Conflict:
+        except (Conflict, StoreFenced):  # it has ended, or we have
             return
         except StoreUnavailable as error:
             log.warning("timer of run %s: %s", run, error)

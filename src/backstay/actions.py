@@ -16,8 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from backstay.commands import Call
 from backstay.errors import ActionRefusedAtImport, InvalidInput
-from backstay.events import journalable
-from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, digest, seconds
+from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, digest, journalable, seconds
 
 R = TypeVar("R")
 

@@ -11,7 +11,6 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import TypeAdapter
-from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from backstay.errors import InvalidInput
 from backstay.types import Effect, Json
@@ -494,13 +493,3 @@ def decode(kind: str, body: str) -> Event:
     if kind not in EVENTS:
         raise ValueError(f"unknown event kind {kind!r}")
     return _adapter(kind).validate_json(body)
-
-
-def journalable(value: Any, what: str) -> Json:
-    """The value as the journal will give it back; raises InvalidInput for NaN, half a surrogate pair, too deep a nesting."""
-    if value is None or type(value) is bool:
-        return value
-    try:
-        return from_json(b"[[" + to_json(value) + b"]]", allow_inf_nan=False)[0][0]
-    except (ValueError, PydanticSerializationError, RecursionError) as error:
-        raise InvalidInput(f"{what} cannot be kept as JSON: {error}", {"(whole value)": str(error)}) from None

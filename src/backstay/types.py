@@ -11,6 +11,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, Literal, TypeAlias
 
 from pydantic import BaseModel, ConfigDict
+from pydantic_core import PydanticSerializationError, from_json, to_json
+
+from backstay.errors import InvalidInput
 
 Json: TypeAlias = Any
 """A value that `json` can write: None, bool, int, float, str, list of Json, dict of str to Json."""
@@ -154,6 +157,16 @@ def _ecmascript_number(value: float) -> str:
 def digest(value: Json) -> str:
     """SHA-256 over the canonical form, as 64 hexadecimal characters."""
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def journalable(value: Any, what: str) -> Json:
+    """The value as the journal will give it back; raises InvalidInput for NaN, half a surrogate pair, too deep a nesting."""
+    if value is None or type(value) is bool:
+        return value
+    try:
+        return from_json(b"[[" + to_json(value) + b"]]", allow_inf_nan=False)[0][0]
+    except (ValueError, PydanticSerializationError, RecursionError) as error:
+        raise InvalidInput(f"{what} cannot be kept as JSON: {error}", {"(whole value)": str(error)}) from None
 
 
 # --- time --------------------------------------------------------------------------------------------

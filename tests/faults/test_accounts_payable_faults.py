@@ -107,7 +107,7 @@ def test_an_action_that_fails_and_a_worker_that_is_killed_leave_one_record(
     operation: str, kind: FaultKind, tmp_path: Path
 ) -> None:
     dice = random.Random(f"{operation} {kind}")
-    points = sorted(dice.sample(range(20, 45), 2))
+    points = sorted(dice.sample(range(16, 40), 2))
     assert killed_at([*points, 10_000], tmp_path, [(operation, kind)]) == 2
 
 

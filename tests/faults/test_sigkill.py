@@ -21,7 +21,7 @@ WORKER = Path(__file__).parent / "killed_worker.py"
 def work(home: Path, runs: int, kill_at: int = 0) -> int:
     """Let a worker live until it has ended or was killed; returns its exit code."""
     command = [sys.executable, str(WORKER), str(home), str(runs), str(kill_at)]
-    return subprocess.run(command, check=False, timeout=60, capture_output=True).returncode
+    return subprocess.run(command, check=False, timeout=30, capture_output=True).returncode
 
 
 def effects(home: Path) -> Counter[str]:
@@ -61,22 +61,25 @@ def test_without_a_kill_the_worker_ends_by_itself(home: Path) -> None:
     check(home, 4)
 
 
-@pytest.mark.parametrize("first", [0, 3], ids=["sold", "sold and regretted"])
-def test_a_worker_killed_after_each_commit_loses_and_repeats_nothing(tmp_path: Path, first: int) -> None:
-    """Every restart is killed at its own next commit too, so the work advances one commit at a time."""
-    runs = 1 if first == 0 else 4
-    for point in range(1, 200):
+def test_a_worker_killed_after_each_commit_of_a_case_loses_and_repeats_nothing(tmp_path: Path) -> None:
+    for point in range(1, 50):
         home = tmp_path / str(point) / "home"
         home.parent.mkdir()
-        code = work(home, runs, point)
+        code = work(home, 1, point)
         if code == 0:
-            check(home, runs)
             assert point > 8
             return
         assert code == -signal.SIGKILL
-        assert work(home, runs) == 0
-        check(home, runs)
+        assert work(home, 1) == 0
+        check(home, 1)
     raise AssertionError("the worker never came to its end")
+
+
+@pytest.mark.parametrize("point", [5, 9, 13, 17])
+def test_a_worker_killed_among_several_cases_loses_and_repeats_nothing(home: Path, point: int) -> None:
+    assert work(home, 4, point) == -signal.SIGKILL
+    assert work(home, 4) == 0
+    check(home, 4)
 
 
 def test_a_worker_killed_at_the_second_commit_of_every_life_still_gets_there(home: Path) -> None:

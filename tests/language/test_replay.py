@@ -127,6 +127,7 @@ def test_a_replay_asks_decides_and_returns_the_same(seed: int, folder: Path, rep
     stop = dice.randint(0, len(answers))
     stopped = replay(flow, start, answers[:stop])
     assert json.loads(said)[: len(json.loads(stopped))] == json.loads(stopped)
+    sys.modules.pop(flow.fn.__module__)
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck), phases=PHASES)
@@ -142,3 +143,4 @@ def test_instrumented_programs_do_what_python_does(seed: int, folder: Path) -> N
     }
     said, answers = first_run(flow, start, dice)
     assert plain_python(flow, start, answers) == comparable(said)
+    sys.modules.pop(flow.fn.__module__)

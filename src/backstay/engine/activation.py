@@ -93,9 +93,7 @@ class Activation:
 
     # --- recording ---
 
-    def record(
-        self, event: Event, write: Write | None = None, wait: Wait | None = None
-    ) -> Coroutine[Any, Any, None]:
+    def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> Coroutine[Any, Any, None]:
         """Stage one event, with the wait it opens; awaiting the answer commits and applies it.
 
         A wait of its command that stood before is over.
@@ -153,7 +151,7 @@ class Activation:
             # A cancelled waiter knows nothing of the commit, and a failed commit leaves a gap: load anew either way.
             self.dead = True
             self._unapplied.clear()
-            self.runner.reload_system()
+            self.runner.write_failed()
             raise
         finally:
             self.inflight -= 1

@@ -21,7 +21,7 @@ from backstay.engine.frames import Open, adapter_for
 from backstay.engine.opening import model_schema
 from backstay.engine.runner import ATTENTION, Runner
 from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
-from backstay.events import Refs, journalable
+from backstay.events import Refs
 from backstay.governance.approvals import check_decider, check_person
 from backstay.language import Workflow
 from backstay.store.journal import Write
@@ -37,7 +37,7 @@ from backstay.store.views import (
     read_run,
     read_wait,
 )  # fmt: skip
-from backstay.types import Json
+from backstay.types import Json, journalable
 
 Settlement: TypeAlias = Literal["happened", "not-happened", "give-up"]
 """happened: the effect took place (give its result). not-happened: try again. give-up: the workflow gets an error."""
@@ -88,7 +88,9 @@ class Client:
             waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, name)), None)
             shape = waiting.command.type if waiting is not None and isinstance(waiting.command, WaitFor) else None
             answer = _check_answer(shape, payload, f"payload of signal {name!r}")
-            packed = self._runner.payloads.pack(write, answer, "/payload", refs, shape and model_schema(shape), case.machine.secrets)
+            packed = self._runner.payloads.pack(
+                write, answer, "/payload", refs, shape and model_schema(shape), case.machine.secrets
+            )
             event = ev.SignalReceived(at=self._stamp(), by=by, name=name, payload=packed, id=id, refs=refs or None)
             case.stage(write, event)
             if waiting is not None:
@@ -331,7 +333,7 @@ class Client:
         before = dict(self._runner.gateway.switches.off)
         self._runner.gateway.switches.flip(scope, off=off, reason=reason)
         try:
-            await self._runner.record_system("switch", scope, {"off": off, "reason": reason}, by=by)
+            await self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by)
         except StoreUnavailable:
             self._runner.gateway.switches.off = before
             raise

@@ -73,6 +73,11 @@ class Open:
     refused: bool = field(default=False, init=False)
     """Its arguments cannot be written as JSON; the answer is already on its way."""
 
+    @property
+    def may_have_happened(self) -> bool:
+        """Whether an effect was intended and nobody knows yet what became of it."""
+        return self.intent is not None
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Outcome:
@@ -99,6 +104,12 @@ def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
     elif isinstance(command, WaitFor):
         shape = command.type
     return None if shape is None else adapter_for(shape)
+
+
+def read_answer(command: Command[Any], value: Json) -> Any:
+    """An answer from the journal as the workflow gets it; raises ValidationError when it does not fit."""
+    shape = shape_of(command)
+    return value if shape is None else shape.validator.validate_python(value, strict=False)
 
 
 def adapter_for(shape: Any) -> TypeAdapter[Any]:
@@ -134,4 +145,8 @@ def wrong_duration(command: Command[Any]) -> ValueError | None:
         usable = abs(seconds(duration)) <= LONGEST_SECONDS
     except (ValueError, TypeError, OverflowError):
         usable = False
-    return None if usable else ValueError(f"{duration!r} is not a duration that can be waited for; write for example '48h'")
+    return (
+        None
+        if usable
+        else ValueError(f"{duration!r} is not a duration that can be waited for; write for example '48h'")
+    )

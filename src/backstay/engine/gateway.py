@@ -35,7 +35,6 @@ from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
 from backstay.types import Json, digest, seconds
 
-
 Step: TypeAlias = Coroutine[Any, Any, None]
 """What is left to await of a call."""
 
@@ -172,6 +171,14 @@ class Gateway:
             return await Begun(coroutine, first)
 
     def _returned(self, gate: Gate, result: Json, micros: int) -> Step:
+        closes = self.breakers.succeeded(gate.action)
+        return self._close_breaker(gate, result, micros) if closes else self._record_result(gate, result, micros)
+
+    async def _close_breaker(self, gate: Gate, result: Json, micros: int) -> None:
+        await self._tell_breaker(gate, opened=False)
+        await self._record_result(gate, result, micros)
+
+    def _record_result(self, gate: Gate, result: Json, micros: int) -> Step:
         write, refs, action, leaf, case = Write(), {}, gate.action, gate.leaf, gate.case
         schema = action.interface["result"] if action.seals_result else None
         packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets)
@@ -182,12 +189,7 @@ class Gateway:
             at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, result=packed, args=args,
             attempt=attempt, micros=micros, approval=approval, path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
-        recorded = case.record(event, write)
-        return self._close_breaker(gate, recorded) if self.breakers.succeeded(action) else recorded
-
-    async def _close_breaker(self, gate: Gate, recorded: Step) -> None:
-        await recorded
-        await self._tell_breaker(gate, opened=False)
+        return case.record(event, write)
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
         if gate.size < OFFLOAD_BYTES and not gate.action.seals_arguments and not gate.case.machine.secrets:

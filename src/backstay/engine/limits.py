@@ -111,4 +111,6 @@ class Breakers:
     @property
     def next_canary(self) -> float | None:
         """When the next cooldown ends, in seconds since the epoch."""
-        return min((state.until for state in self._states.values() if state.state in ("open", "half-open")), default=None)
+        return min(
+            (state.until for state in self._states.values() if state.state in ("open", "half-open")), default=None
+        )

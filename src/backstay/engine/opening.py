@@ -81,7 +81,11 @@ class Opener:
         case.put_wait(write, self._wait(case, leaf, "task", command.queue, title, due=due))
 
     def sleep(self, case: Activation, leaf: Open, command: Sleep, write: Write) -> None:
-        due = iso(_aware(command.until)) if command.until is not None else self._due(0 if command.duration is None else command.duration)
+        due = (
+            iso(_aware(command.until))
+            if command.until is not None
+            else self._due(0 if command.duration is None else command.duration)
+        )
         case.stage(
             write,
             ev.TimerSet(
@@ -176,9 +180,7 @@ class Opener:
         if value is None:
             return None
         schema = model_schema(type(value)) if isinstance(value, BaseModel) else None
-        return self._runner.payloads.pack(
-            write, to_jsonable_python(value), pointer, refs, schema, case.machine.secrets
-        )
+        return self._runner.payloads.pack(write, to_jsonable_python(value), pointer, refs, schema, case.machine.secrets)
 
     def _wait(
         self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, *,

@@ -18,8 +18,9 @@ from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
 from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
+from backstay.engine.decisions import Decisions
 from backstay.engine.fitting import misfit
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, State, fault_of, shape_of, wrong_duration
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, wrong_duration
 from backstay.errors import (
     ActionDenied,
     ActionFailed,
@@ -30,10 +31,10 @@ from backstay.errors import (
     JournalMismatch,
     TimedOut,
 )
-from backstay.events import Event, Fault, Trail, journalable
+from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
 from backstay.store.payloads import redact
-from backstay.types import Decision, Done, Json, Winner
+from backstay.types import Decision, Done, Json, Winner, journalable
 
 
 class Machine:
@@ -59,8 +60,7 @@ class Machine:
         self._signals: dict[str, deque[Json]] = {}
         self._ready: deque[tuple[Open | Fork, Any, BaseException | None]] = deque()
         self._ending: Outcome | None = None
-        self._trail: Trail = []
-        self._recorded = 0
+        self.decisions = Decisions()
         self._tracker = Tracker()
         self._context = new_context(self._tracker)
         try:
@@ -82,14 +82,12 @@ class Machine:
 
     def take_path(self) -> Trail | None:
         """The decisions since the last event that recorded any; the caller puts them into the event it creates."""
-        path = self._trail[self._recorded :]
-        self._recorded = len(self._trail)
-        return path or None
+        return self.decisions.take()
 
     @property
     def trail(self) -> Trail:
         """Decisions that no applied event has recorded yet."""
-        return self._trail
+        return self.decisions.pending
 
     # --- applying events ---
 
@@ -97,25 +95,12 @@ class Machine:
         """Take one event; raises JournalMismatch when the workflow did not ask for it."""
         path: Trail | None = getattr(event, "path", None)
         if path:
-            self._check_path(path, event, seq)
+            self.decisions.check(path, event, seq, self.program.line_of)
         handler = _HANDLERS.get(type(event))
         if handler is not None:
             handler(self, event, seq)
             if self._ready:
                 self._settle()
-
-    def _check_path(self, path: Trail, event: Event, seq: int) -> None:
-        taken = self._trail[: len(path)]
-        if taken != path:
-            wrong = next((n for n, entry in enumerate(path) if n >= len(taken) or taken[n] != entry), 0)
-            raise JournalMismatch(
-                f"event {seq} ({ev.KINDS[type(event)]}) recorded {path[wrong]!r}, "
-                f"but replay decided {taken[wrong] if wrong < len(taken) else 'nothing'!r}",
-                seq=seq,
-                line=self.program.line_of(str(path[wrong].get("step", ""))),
-            )
-        del self._trail[: len(path)]
-        self._recorded = max(0, self._recorded - len(path))
 
     def _leaf(self, event: Any, seq: int) -> Open | None:
         """The open command an event speaks of; None when that command is over (a race was lost meanwhile)."""
@@ -190,16 +175,11 @@ class Machine:
                 self.grants[leaf.approved or ""] = leaf.approval
             self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
 
-    def on_queued(self, event: ev.CallQueued, seq: int) -> None:
-        self._park(event, seq, "queued")
-
-    def on_unknown(self, event: ev.CallUnknown, seq: int) -> None:
-        self._park(event, seq, "unknown")
-
-    def _park(self, event: Any, seq: int, state: State) -> None:
+    def on_parked(self, event: ev.CallQueued | ev.CallUnknown, seq: int) -> None:
         leaf = self._leaf(event, seq)
         if leaf is not None:
-            leaf.state, leaf.opened, leaf.attempt = state, event, event.attempt
+            leaf.state = "queued" if isinstance(event, ev.CallQueued) else "unknown"
+            leaf.opened, leaf.attempt = event, event.attempt
 
     def on_retried(self, event: ev.CallRetried, seq: int) -> None:
         leaf = self._leaf(event, seq)
@@ -320,9 +300,8 @@ class Machine:
     # --- answering ---
 
     def _answer_json(self, leaf: Open, value: Json) -> None:
-        shape = shape_of(leaf.command)
         try:
-            self._answer(leaf, value if shape is None else shape.validator.validate_python(value, strict=False))
+            self._answer(leaf, read_answer(leaf.command, value))
         except ValidationError as error:
             raise JournalMismatch(
                 f"the answer to command {leaf.id!r} does not fit the definition: {error.errors()[0]['msg']}",
@@ -366,7 +345,7 @@ class Machine:
             if isinstance(child, Fork):
                 child.over = True
                 self._abandon(child)
-            elif self.open.pop(child.id, None) is not None and _may_have_happened(child):
+            elif self.open.pop(child.id, None) is not None and child.may_have_happened:
                 self.orphans[child.id] = child
 
     # --- driving the workflow ---
@@ -394,7 +373,7 @@ class Machine:
     def _collect(self) -> None:
         entries = self._tracker.take()
         if entries:
-            self._trail.extend(redact(entries, self.secrets))
+            self.decisions.pending.extend(redact(entries, self.secrets))
 
     def _returned(self, value: Any) -> None:
         if self._ending is not None:
@@ -439,11 +418,10 @@ class Machine:
 
     def _take_kept_signal(self, leaf: Open, name: str) -> None:
         """Answer with the first signal that came early and fits; nobody could check it when it came, so others are passed over."""
-        shape, kept = shape_of(leaf.command), self._signals.get(name)
+        kept = self._signals.get(name)
         while kept:
-            payload = kept.popleft()
             try:
-                self._answer(leaf, payload if shape is None else shape.validator.validate_python(payload, strict=False))
+                self._answer(leaf, read_answer(leaf.command, kept.popleft()))
             except ValidationError:
                 continue
             return
@@ -471,13 +449,15 @@ class Machine:
             return
         self._ending = outcome
         for leaf in self.open.values():
-            if _may_have_happened(leaf):
+            if leaf.may_have_happened:
                 self.orphans[leaf.id] = leaf
         self.open.clear()
         self._ready.clear()
         awaited = self._count
         self._drive(None, Interrupted(outcome.reason))
-        if self._count > awaited:  # a workflow cannot await while it is being ended; what is open now undoes its effects
+        if (
+            self._count > awaited
+        ):  # a workflow cannot await while it is being ended; what is open now undoes its effects
             self.open.clear()
             self._coroutine.close()
             self._end(outcome)
@@ -506,19 +486,15 @@ class Machine:
         self.open[leaf.id] = leaf
 
 
-def _may_have_happened(leaf: Open) -> bool:
-    return isinstance(leaf.command, Call) and leaf.intent is not None
-
-
 _HANDLERS: Final[dict[type[Event], Callable[[Machine, Any, int], None]]] = {
     ev.CallIntended: Machine.on_intended,
     ev.CallReturned: Machine.on_returned,
     ev.AttemptFailed: Machine.on_attempt_failed,
     ev.CallFailed: Machine.on_call_failed,
     ev.CallDenied: Machine.on_denied,
-    ev.CallQueued: Machine.on_queued,
+    ev.CallQueued: Machine.on_parked,
     ev.CallRetried: Machine.on_retried,
-    ev.CallUnknown: Machine.on_unknown,
+    ev.CallUnknown: Machine.on_parked,
     ev.CallSettled: Machine.on_settled,
     ev.ApprovalRequested: Machine.on_approval_requested,
     ev.ApprovalDecided: Machine.on_approval_decided,

@@ -17,6 +17,7 @@ from backstay.engine.activation import Activation
 from backstay.engine.dispatch import Dispatch
 from backstay.engine.gateway import Gateway, NotDeployed
 from backstay.engine.opening import Opener
+from backstay.engine.system import SystemChain
 from backstay.errors import (
     Conflict,
     DefinitionMissing,
@@ -26,11 +27,11 @@ from backstay.errors import (
     StoreFenced,
     StoreUnavailable,
 )
-from backstay.events import Event, Refs
+from backstay.events import Refs
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
-from backstay.store.journal import SYSTEM, TABLES, Head, Journal, Write, genesis
+from backstay.store.journal import TABLES, Journal, Write, genesis
 from backstay.store.payloads import Payloads, redact
 from backstay.store.views import Run, Wait, find_run, read_run, read_wait
 from backstay.types import Json, iso, seconds
@@ -78,8 +79,7 @@ class Runner:
         """Runs that were created and whose first commit is on its way."""
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
-        self._system: Head = genesis(SYSTEM)
-        self.reload_system()
+        self.system = SystemChain(journal, reader, clock)
         gateway.on_breaker = self._breaker_moved
 
     # --- programs ---
@@ -108,37 +108,16 @@ class Runner:
             at = self.clock.stamp()
             write.put("definitions", definition.version, (definition.version, definition.name, definition.text, at))
             detail = {"version": definition.version}
-            self.stage_system(
+            self.system.stage(
                 write, ev.SystemRecorded(at=at, what="definition", subject=definition.name, detail=detail)
             )
         if definition.version not in self._programs:
             self._programs[definition.version] = compile_definition(definition.text, definition.version)
 
-    # --- the system's own chain ---
-
-    def stage_system(self, write: Write, event: Event) -> None:
-        self._system = write.append(SYSTEM, self._system, event)
-
-    async def record_system(self, what: str, subject: str, detail: Json, by: str = "") -> None:
-        """Commit an event that concerns no single run."""
-        write = Write()
-        self.stage_system(
-            write, ev.SystemRecorded(at=self.clock.stamp(), by=by, what=what, subject=subject, detail=detail)
-        )
-        await self._submit_system(write)
-
-    async def _submit_system(self, write: Write) -> None:
-        try:
-            await self.journal.submit(write)
-        except BaseException:
-            self.reload_system()
-            raise
-
-    def reload_system(self) -> None:
-        """A write failed that may have held system events: go on from what the store really has."""
+    def write_failed(self) -> None:
+        """The store did not take a write: forget what it may have held."""
         self._fresh.clear()
-        head = self.reader.one("head_of_run", (SYSTEM,))
-        self._system = (head["seq"], head["hash"]) if head else genesis(SYSTEM)
+        self.system.reload()
 
     # --- creating runs ---
 
@@ -210,7 +189,11 @@ class Runner:
         return run
 
     async def _commit_start(self, workflow: str, write: Write) -> None:
-        await self._submit_system(write)
+        try:
+            await self.journal.submit(write)
+        except BaseException:
+            self.write_failed()
+            raise
         self._stored.add(self.workflows[workflow].definition.version)
         self.committed(write)
 
@@ -436,7 +419,7 @@ class Runner:
             case.clear_wait(write, wait.command)
 
     async def _breaker_moved(self, action: str, opened: bool) -> None:
-        await self.record_system("breaker", action, {"opened": opened})
+        await self.system.record("breaker", action, {"opened": opened})
         if opened:
             until = self.gateway.breakers.next_canary or self.clock.timestamp()
             self.dispatch.wake_by(self.clock.stamp_after(max(0.0, until - self.clock.timestamp())))

@@ -16,7 +16,7 @@ from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers
 from backstay.engine.replay import Machine
 from backstay.errors import InvalidInput
-from backstay.events import Event, journalable
+from backstay.events import Event
 from backstay.governance.approvals import call_digest
 from backstay.governance.budgets import Limits, crossed
 from backstay.governance.labels import Labels
@@ -25,7 +25,7 @@ from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.views import Run, Wait
-from backstay.types import Json
+from backstay.types import Json, journalable
 
 
 class Rules(Protocol):
@@ -182,6 +182,9 @@ def _granted(gate: Gate) -> bool:
         return True
     leaf, wanted = gate.leaf, gate.digest()
     if leaf.approval is None or leaf.approved != wanted:
-        leaf.approval, leaf.approved = gate.case.machine.grants.pop(wanted, None), wanted  # no other call may use it now
+        leaf.approval, leaf.approved = (
+            gate.case.machine.grants.pop(wanted, None),
+            wanted,
+        )  # no other call may use it now
     gate.approval = leaf.approval
     return gate.approval is not None

@@ -187,7 +187,7 @@ class _Collector:
             self.closure.values[name] = found
         item = Item(name, kind, cut(file, places[0], lines))
         module = next(
-            (key for key, module in list(sys.modules.items()) if getattr(module, "__file__", None) == file),
+            (key for key, module in sys.modules.copy().items() if getattr(module, "__file__", None) == file),
             "",
         )
         self.seen.setdefault(name, _identity(found))

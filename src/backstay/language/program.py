@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from types import MappingProxyType, ModuleType
 from typing import Any, Final
 
-from pydantic import BaseModel
+from pydantic import BaseModel, TypeAdapter
 
 from backstay.actions import bind
 from backstay.commands import Call, Command, Start
@@ -27,7 +27,7 @@ from backstay.language.frozen import freeze
 from backstay.language.instrument import Instrument, helper
 from backstay.language.library import LIBRARY
 from backstay.language.sealing import Sealed
-from backstay.language.signatures import Signature, adapter
+from backstay.language.signatures import Signature
 from backstay.language.steps import Step, number_steps
 from backstay.language.tracker import Point
 from backstay.language.trees import FLAGS
@@ -196,7 +196,7 @@ class _Compiler:
                 made.model_rebuild(_types_namespace=space)
         for written, stub in stubs.items():
             returns = self.closure.interfaces[written].returns
-            stub.returns = adapter(eval(returns, space)) if returns else None
+            stub.returns = TypeAdapter(eval(returns, space)) if returns else None
 
     def file(self, item: Item) -> str:
         return f"{guards.STORED_FILE}{self.closure.root}@{self.version[:8]}/{item.source.file}>"

@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterable
 from datetime import date, datetime, time, timedelta
 from decimal import Decimal
 from enum import Enum
-from functools import lru_cache
 from typing import Any, Final, get_args, get_type_hints
+from weakref import WeakKeyDictionary
 
 from pydantic import BaseModel
 
@@ -181,11 +181,17 @@ def fields(value: Any, safe: bool) -> list[tuple[str, Any]]:
     return [(name, getattr(value, name, None)) for name in names if name not in sealed]
 
 
-@lru_cache(maxsize=4096)
+_sealed: Final[WeakKeyDictionary[type, frozenset[str]]] = WeakKeyDictionary()
+"""Weak: the classes of a definition go when its program goes."""
+
+
 def sealed_fields(kind: type) -> frozenset[str]:
     """The fields of a class whose annotation carries a data class, at whatever depth."""
-    hints = get_type_hints(kind, include_extras=True)
-    return frozenset(name for name, hint in hints.items() if is_sealed(hint))
+    found = _sealed.get(kind)
+    if found is None:
+        hints = get_type_hints(kind, include_extras=True)
+        found = _sealed[kind] = frozenset(name for name, hint in hints.items() if is_sealed(hint))
+    return found
 
 
 def is_sealed(hint: Any) -> bool:

@@ -1,0 +1,37 @@
+"""The system's own chain: what concerns no single run, such as definitions stored, switches flipped, breakers opened."""
+
+from __future__ import annotations
+
+from backstay.events import Event, SystemRecorded
+from backstay.store.clock import Clock
+from backstay.store.database import Reader
+from backstay.store.journal import SYSTEM, Head, Journal, Write, genesis
+from backstay.types import Json
+
+
+class SystemChain:
+    """Appends to the system's chain; other writes may carry its events along."""
+
+    def __init__(self, journal: Journal, reader: Reader, clock: Clock) -> None:
+        self._journal, self._reader, self._clock = journal, reader, clock
+        self._head: Head = genesis(SYSTEM)
+        self.reload()
+
+    def stage(self, write: Write, event: Event) -> None:
+        """Put an event into a write; if that write fails, `reload` must be called."""
+        self._head = write.append(SYSTEM, self._head, event)
+
+    async def record(self, what: str, subject: str, detail: Json, by: str = "") -> None:
+        """Commit an event of its own."""
+        write = Write()
+        self.stage(write, SystemRecorded(at=self._clock.stamp(), by=by, what=what, subject=subject, detail=detail))
+        try:
+            await self._journal.submit(write)
+        except BaseException:
+            self.reload()
+            raise
+
+    def reload(self) -> None:
+        """A write failed that may have held system events: go on from what the store really has."""
+        head = self._reader.one("head_of_run", (SYSTEM,))
+        self._head = (head["seq"], head["hash"]) if head else genesis(SYSTEM)

@@ -29,7 +29,7 @@ HERE = Path(__file__).parent
 @pytest.fixture(scope="module")
 def replay() -> Iterator[Replay]:
     """Replays in a fresh process with another hash seed."""
-    env = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": str(HERE)}
+    env = {**os.environ, "PYTHONHASHSEED": "4242", "PYTHONPATH": os.pathsep.join([str(HERE), *sys.path])}
     process = subprocess.Popen(
         [sys.executable, str(HERE / "replayer.py")],
         stdin=subprocess.PIPE,

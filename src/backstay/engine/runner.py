@@ -34,7 +34,7 @@ from backstay.store.database import Reader
 from backstay.store.journal import TABLES, Journal, Write, genesis
 from backstay.store.payloads import Payloads, redact
 from backstay.store.views import Run, Wait, find_run, read_run, read_wait
-from backstay.types import Json, iso, seconds
+from backstay.types import Json, iso, journalable, seconds
 
 log = logging.getLogger("backstay")
 
@@ -135,7 +135,7 @@ class Runner:
             earlier = self.reader.value("run_by_key", (workflow, key))
             if earlier is not None:
                 return str(earlier)
-        input_ = ev.journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
+        input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
         started = ev.RunStarted(

@@ -68,7 +68,7 @@ class Invoice(Frozen):
     kind: Literal["invoice", "credit note"] = "invoice"
     vendor: str = ""
     vendor_vat: str = ""
-    vendor_iban: Sensitive["pii"] | None = None  # noqa: F821 - a data class, not a forward reference
+    vendor_iban: Sensitive["pii"] | None = None
     number: str = ""
     issued: date | None = None
     currency: str = ""

@@ -221,7 +221,9 @@ async def record(name: str) -> dict[str, object]:
             "summary": row.summary,
             "open": sorted(wait.command for wait in it.waits(run)),
             "private": {token: text for text, token in secrets.items()},
-            "events": [{"kind": item.kind, "body": item.body, "hash": item.hash.hex()} for item in it.client.events(run)],
+            "events": [
+                {"kind": item.kind, "body": item.body, "hash": item.hash.hex()} for item in it.client.events(run)
+            ],
         }
 
 

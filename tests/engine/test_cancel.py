@@ -135,7 +135,18 @@ async def shares_a_child() -> str:
 
 app = App(
     "cancel",
-    workflows=[child_loses, child_loses_at_the_end, shares_a_child, reads, reads_two, writes, writes_in_time, stuck, catches_everything, waits_for_all],
+    workflows=[
+        child_loses,
+        child_loses_at_the_end,
+        shares_a_child,
+        reads,
+        reads_two,
+        writes,
+        writes_in_time,
+        stuck,
+        catches_everything,
+        waits_for_all,
+    ],
 )
 
 

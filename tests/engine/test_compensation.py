@@ -32,7 +32,7 @@ def _new_world() -> None:
 
 
 def change(entry: str) -> None:
-    name = entry.split()[0]
+    name = entry.split(maxsplit=1)[0]
     if broken.get(name):
         broken[name] -= 1
         raise ConnectionError(f"{name} is down")

@@ -240,5 +240,3 @@ async def test_crashing_again_and_again_still_ends_the_same(tmp_path: Path) -> N
         assert len(ledger) == 6
         await it.close()
         forget()
-
-

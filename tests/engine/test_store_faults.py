@@ -199,7 +199,9 @@ async def test_a_keyed_child_that_could_not_be_written_is_created_later() -> Non
     async with harness(app) as it:
         run = await it.client.start(parent, {"name": "k"})
         connection = journal_of(it)._connection
-        connection.execute("CREATE TRIGGER no BEFORE INSERT ON runs WHEN NEW.workflow = 'posts' BEGIN SELECT RAISE(ABORT, 'no'); END")
+        connection.execute(
+            "CREATE TRIGGER no BEFORE INSERT ON runs WHEN NEW.workflow = 'posts' BEGIN SELECT RAISE(ABORT, 'no'); END"
+        )
         await asyncio.sleep(0.05)
         assert it.status(run) == "running"
         connection.execute("DROP TRIGGER no")
@@ -243,7 +245,7 @@ async def test_a_damaged_large_value_is_named_and_the_run_waits_for_it() -> None
 @pytest.mark.parametrize(
     "damage",
     [
-        "UPDATE events SET body = replace(body, '\"name\":\"a\"', '\"name\":\"b\"') WHERE seq = 1 AND run <> 'system'",
+        'UPDATE events SET body = replace(body, \'"name":"a"\', \'"name":"b"\') WHERE seq = 1 AND run <> \'system\'',
         "UPDATE events SET seq = 9 WHERE seq = 2 AND run <> 'system'",
         "UPDATE events SET kind = 'nonsense' WHERE seq = 2 AND run <> 'system'",
         "UPDATE events SET body = 'not json' WHERE seq = 2 AND run <> 'system'",

@@ -13,7 +13,7 @@ import pytest
 from backstay import App, Workflow
 from backstay.testing import harness
 
-FIRST = '''
+FIRST = """
 from backstay import action, approval, rule, workflow
 
 LIMIT = 100
@@ -31,9 +31,9 @@ async def buy(article: str) -> str:
     amount = await price(article)
     decision = await approval("bosses")
     return f"first: {amount} {dear(amount)} {decision.approved}"
-'''
+"""
 
-SECOND = '''
+SECOND = """
 from backstay import action, approval, rule, workflow
 
 LIMIT = 1000
@@ -56,7 +56,7 @@ async def buy(article: str) -> str:
     amount = await price(article) - less
     decision = await approval("chiefs")
     return f"second: {amount} {dear(amount)} {decision.approved}"
-'''
+"""
 
 
 def deploy(path: Path, text: str) -> App:
@@ -118,7 +118,7 @@ async def test_a_run_finishes_when_its_workflow_is_no_longer_deployed(file: Path
 
 async def test_layout_and_comments_make_no_new_version(file: Path) -> None:
     first = deploy(file, FIRST).workflows["buy"].definition.version
-    commented = FIRST.replace('    decision = ', "    # ask a boss\n\n    decision = ")
+    commented = FIRST.replace("    decision = ", "    # ask a boss\n\n    decision = ")
     assert deploy(file, commented).workflows["buy"].definition.version == first
     assert deploy(file, FIRST.replace("LIMIT = 100", "LIMIT = 101")).workflows["buy"].definition.version != first
 

@@ -19,7 +19,7 @@ from backstay.testing import harness
 
 class Payment(BaseModel):
     name: str
-    iban: Sensitive["pii"]  # noqa: F821, UP037 - the name of a data class, not a type
+    iban: Sensitive["pii"]
     note: str = ""
 
 

@@ -50,9 +50,7 @@ def trail(tmp_path: Path) -> Trail:
 
     def trail(body: str) -> list[dict[str, Json]]:
         code = textwrap.indent(textwrap.dedent(body).strip(), "    ")
-        (tmp_path / "flow.py").write_text(
-            f"{HEADER}\n@workflow\nasync def flow(person: Person) -> Any:\n{code}\n"
-        )
+        (tmp_path / "flow.py").write_text(f"{HEADER}\n@workflow\nasync def flow(person: Person) -> Any:\n{code}\n")
         checked = check_file(tmp_path / "flow.py")
         assert [str(one) for one in checked.diagnostics] == []
         tracker = Tracker()
@@ -174,7 +172,7 @@ def test_a_result_that_is_no_json_names_the_workflow() -> None:
 def test_what_is_not_defined_yet_is_refused_when_the_definition_is_asked_for() -> None:
     @workflow
     async def early() -> Any:
-        return never_defined()  # noqa: F821 # pyright: ignore[reportUndefinedVariable]
+        return never_defined()  # pyright: ignore[reportUndefinedVariable]
 
     with pytest.raises(WorkflowRefused, match="`never_defined` is not defined"):
         _ = early.definition

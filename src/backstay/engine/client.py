@@ -439,7 +439,7 @@ def _check_result(action: Action[Any], result: Json) -> tuple[Json, Json]:
     return answer, action.interface["result"] if action.seals_result else None
 
 
-def _clean(case: Activation, text: str) -> str:
+def _clean(case: Activation, text: Any) -> Any:
     """What a person wrote, without the private texts that the run knows."""
     return str(redact(text, case.machine.secrets)) if case.loaded and isinstance(text, str) else text
 

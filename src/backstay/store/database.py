@@ -95,7 +95,9 @@ def migrate(connection: sqlite3.Connection) -> None:
         if connection.in_transaction:
             connection.execute("ROLLBACK")
         if isinstance(error, sqlite3.Error):
-            raise StoreUnavailable(f"the store could not be made ready ({error}); free disk space or mend the disk") from error
+            raise StoreUnavailable(
+                f"the store could not be made ready ({error}); free disk space or mend the disk"
+            ) from error
         raise
 
 

@@ -41,7 +41,10 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
 """Columns of the tables that a Write may change besides `events`, in the order of their rows."""
 
 PUT: Final = {
-    "runs": ("INSERT", " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in TABLES["runs"])),
+    "runs": (
+        "INSERT",
+        " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in TABLES["runs"]),
+    ),
     "waits": ("INSERT OR REPLACE", ""),
 }
 """How a row is written where it may change. Not REPLACE for runs: it would silently delete another run of the same key.

@@ -136,7 +136,9 @@ class Payloads:
             return event
         changed = {field.name: getattr(event, field.name) for field in fields(cast("Any", event))}
         # A sealed value may lie inside an offloaded or a sealed one: the outer one first.
-        for pointer, ref in sorted(refs.items(), key=lambda item: (not item[1].startswith("blob:"), item[0].count("/"))):
+        for pointer, ref in sorted(
+            refs.items(), key=lambda item: (not item[1].startswith("blob:"), item[0].count("/"))
+        ):
             _put_at(changed, pointer, self._fetch(ref, secrets))
         return replace(cast("Any", event), **{name: changed[name] for name in {p.split("/")[1] for p in refs}})
 

@@ -210,6 +210,12 @@ async def draws() -> dict[str, Any]:
 
 
 @workflow
+async def compares() -> bool:
+    pair = await setting("pair")
+    return pair == [1, 2]
+
+
+@workflow
 async def sleeps_until(moment: datetime) -> str:
     await sleep(until=moment)
     return "awake"
@@ -279,11 +285,11 @@ app = App(
     "commands",
     workflows=[
         prices, ships, fails, waits, parent, parent_of_failure, parent_of_waiting, parent_detached, parent_keyed, family,
-        parent_of_bad_input, orders, reports, confirms, receives, receives_late, receives_two, gives_up_waiting, draws,
+        parent_of_bad_input, orders, reports, confirms, receives, receives_late, receives_two, gives_up_waiting, draws, compares,
         sleeps_until, sleeps_nonsense, remarks, all_of_them, nothing_at_all, no_race, one_breaks, first_wins, slow_loser,
         nested, has_a_deadline,
     ],
-    settings={"limit": Decimal("99.90")},
+    settings={"limit": Decimal("99.90"), "pair": (1, 2)},
 )  # fmt: skip
 
 
@@ -470,6 +476,15 @@ async def test_an_early_signal_is_kept() -> None:
         assert await it.result(run) == "3 bolts"
 
 
+async def test_an_early_signal_that_does_not_fit_is_passed_over() -> None:
+    async with harness(app) as it:
+        run = await it.start(receives_late)
+        await it.client.signal(run, "goods", {"article": "bolts", "count": "many"})
+        await it.client.signal(run, "goods", {"article": "nuts", "count": 2})
+        await it.advance("1h")
+        assert await it.result(run) == "2 nuts"
+
+
 async def test_signals_of_one_name_are_taken_in_their_order() -> None:
     async with harness(app) as it:
         run = await it.start(receives_two)
@@ -537,6 +552,11 @@ async def test_drawn_values_are_the_stores_and_are_remembered() -> None:
         assert len(drawn["id"]) == 26
         assert drawn["setting"] == "99.90"
         assert drawn["nothing"] is None
+
+
+async def test_a_setting_is_the_json_that_a_replay_will_see() -> None:
+    async with harness(app) as it:
+        assert await it.result(await it.start(compares)) is True
 
 
 async def test_sleeping_until_a_moment_wakes_then() -> None:

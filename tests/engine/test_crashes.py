@@ -240,3 +240,29 @@ async def test_crashing_again_and_again_still_ends_the_same(tmp_path: Path) -> N
         assert len(ledger) == 6
         await it.close()
         forget()
+
+
+class Ticking(Harness):
+    """Time passes at every commit, so that timers come due while their run is still being parked."""
+
+    def _count(self, number: int) -> None:
+        self.clock.move(0.6)
+        super()._count(number)
+
+
+async def test_a_retry_that_comes_due_while_its_run_is_parked_is_not_lost_in_a_crash(tmp_path: Path) -> None:
+    for point in range(1, 30):
+        it = Ticking(app, tmp_path / str(point), ManualClock())
+        await it.open(crash_at=point)
+        try:
+            await push(it, await it.client.start(everything, {"name": "n"}, key="1", by="ann"))
+        except StoreFenced:
+            await it.close()
+            await it.open()
+            await it.settle()
+        (run,) = it.client.runs(workflow="everything")
+        assert it.status(run.id) != "waiting" or it.waits(run.id) != []
+        await push(it, run.id)
+        assert it.status(run.id) == "finished"
+        await it.close()
+        forget()

@@ -26,7 +26,7 @@ from backstay import (
     workflow,
 )
 from backstay.engine import gateway, stages
-from backstay.errors import InvalidInput
+from backstay.errors import Conflict, InvalidInput
 from backstay.governance.labels import Labels
 from backstay.testing import harness
 
@@ -330,6 +330,19 @@ async def test_an_action_that_is_not_deployed_parks_the_run_until_it_is() -> Non
         assert it.status(run) == "attention"
         assert await it.client.retry(run, by="ann") == 1
         assert await it.result(run) == "7"
+
+
+async def test_a_run_that_needs_attention_takes_no_signal_and_says_why() -> None:
+    async with harness(app) as it:
+        run = await it.start(waits_then_places, order={"number": "7", "lines": []})
+        await it.close()
+        it.app = App("gate", workflows=WORKFLOWS)
+        del it.app.actions["place"]
+        await it.open()
+        await it.client.signal(run, "go")
+        await it.settle()
+        with pytest.raises(Conflict, match="needs attention; `backstay retry` it"):
+            await it.client.signal(run, "go")
 
 
 async def test_a_run_that_needs_attention_can_be_cancelled() -> None:

@@ -223,7 +223,9 @@ class Writer:
             "for name in NAMES:",
         ]
         if self.dice.random() < 0.25:
-            code = f"{counter} = 0\n" + self.nested(f"while {counter} < 3 and {self.test()}:\n    {counter} += 1")
+            code = f"{counter} = 0\n" + self.nested(
+                f"while {counter} < 3 and {self.test()}:\n    {counter} += 1"
+            )
         else:
             code = self.nested(self.dice.choice(heads))
         self.loops -= 1
@@ -258,4 +260,6 @@ class Writer:
                 ("d", ["{'id': str() as found}", "{'start': 1, **more}"]),
             ]
         )
-        return f"match {subject}:\n" + "".join(textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases)
+        return f"match {subject}:\n" + "".join(
+            textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases
+        )

@@ -196,8 +196,10 @@ class Activation:
                 await self._make_single_calls()
                 await self._open_new()
                 calls = self._calls_to_make()
-                if self.machine.outcome is not None and not self._tasks and not calls:
+                if self.machine.over and not self._tasks:
                     await self._finish()
+                elif calls and self.row.status == "waiting":
+                    await self._say_running()
                 elif calls or self._tasks:
                     await self._run_calls(calls)
                 elif await self._park():
@@ -230,6 +232,9 @@ class Activation:
     async def _make_single_calls(self) -> None:
         """The common case, which needs no task of its own: one new call after the other is all that the run waits for."""
         while (leaf := self._only_call()) is not None and not self.runner.dispatch.stopping:
+            if self.row.status == "waiting":
+                await self._say_running()
+                continue
             self._inline = leaf.id
             try:
                 await self.runner.gateway.perform(self, leaf)
@@ -240,6 +245,12 @@ class Activation:
                 self._advancing.uncancel()
             finally:
                 self._inline = None
+
+    async def _say_running(self) -> None:
+        """A retry came due while the run was being parked: say so first, or a crash would leave it waiting for nothing."""
+        write = Write()
+        self.set_status(write, "running")
+        await self.commit(write)
 
     def poke(self) -> None:
         """Something arrived from outside: look again, and drop a call in flight that nobody waits for any more."""
@@ -310,7 +321,7 @@ class Activation:
         if self.row.status != "waiting" or write.rows:
             self.set_status(write, "waiting")
             await self.commit(write)
-            return not self._unapplied and not self._calls_to_make() and self.machine.outcome is None
+            return not self._unapplied and not self._calls_to_make() and not self.machine.over
         return True
 
     def _still_waits(self, command: str) -> bool:

@@ -24,7 +24,7 @@ from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.journal import Journal
 from backstay.store.payloads import Payloads
-from backstay.types import Json
+from backstay.types import Json, journalable
 
 STORE_FILE = "backstay.db"
 LOCK_FILE = "backstay.lock"
@@ -66,7 +66,7 @@ class App:
         self.queues = {queue.name: queue for queue in queues}
         self.policy = Policy(policy)
         self.limits = limits or Limits()
-        self.settings = dict(settings or {})
+        self.settings: dict[str, Json] = journalable(dict(settings or {}), f"the settings of app {name!r}")
         self.on_alert = list(on_alert)
         self._check_children()
 

@@ -54,6 +54,9 @@ def misfit(event: Any, leaf: Open) -> str | None:
         action = getattr(event, "action", None)
         if action is not None and action != command.action:
             return f"it calls {action!r}, but the workflow asks for {command.action!r}"
+        args = getattr(event, "args", None)
+        if args is not None and args != leaf.args and not leaf.undoes:
+            return "it was recorded with other arguments"
     elif kind in NAMES:
         verb, said, asked = NAMES[kind]
         if getattr(event, said) != getattr(command, asked):

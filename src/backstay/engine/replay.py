@@ -48,6 +48,8 @@ class Machine:
         self.open: dict[str, Open] = {}
         self.orphans: dict[str, Open] = {}
         """Calls that lost a race or were cancelled after their intent: their outcome must still be learnt."""
+        self._dropped: dict[str, Open] = {}
+        """Calls that lost a race or were cancelled before any intent of theirs was known."""
         self.outcome: Outcome | None = None
         self.grants: dict[str, str] = {}
         """digest -> command of an approval that was granted and not consumed yet."""
@@ -77,6 +79,11 @@ class Machine:
         """Everything that is still to be answered, orphans included."""
         return [*self.open.values(), *self.orphans.values()]
 
+    @property
+    def over(self) -> bool:
+        """Whether the run has ended and the outcome of every effect is known."""
+        return self.outcome is not None and not self.orphans
+
     def find(self, command: str) -> Open | None:
         return self.open.get(command) or self.orphans.get(command)
 
@@ -96,15 +103,22 @@ class Machine:
         path: Trail | None = getattr(event, "path", None)
         if path:
             self.decisions.check(path, event, seq, self.program.line_of)
-        handler = _HANDLERS.get(type(event))
-        if handler is not None:
-            handler(self, event, seq)
-            if self._ready:
-                self._settle()
+        about = _ABOUT_COMMANDS.get(type(event))
+        if about is not None:
+            leaf = self._leaf(event, seq)
+            if leaf is not None:
+                about(self, leaf, event)
+        elif (handler := _ABOUT_RUNS.get(type(event))) is not None:
+            handler(self, event)
+        if self._ready:
+            self._settle()
 
     def _leaf(self, event: Any, seq: int) -> Open | None:
         """The open command an event speaks of; None when that command is over (a race was lost meanwhile)."""
         leaf = self.open.get(event.command) or self.orphans.get(event.command)
+        if leaf is None and isinstance(event, ev.CallIntended) and event.command in self._dropped:
+            # Its race was lost while this intent was on its way: the effect may happen all the same.
+            leaf = self.orphans[event.command] = self._dropped.pop(event.command)
         if leaf is None:
             root = event.command.partition(".")[0].removeprefix("c")
             if not root.isdigit() or int(root) > self._count:
@@ -122,26 +136,14 @@ class Machine:
             f"event {seq} ({ev.KINDS[type(event)]}) does not fit the definition{where}: {why}", seq=seq, line=line
         )
 
-    def _check_args(self, leaf: Open, event: Any, seq: int) -> None:
-        if event.args is not None and event.args != leaf.args:
-            raise self._mismatch(event, seq, "it was recorded with other arguments", leaf)
-
     # calls
 
-    def on_intended(self, event: ev.CallIntended, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            if not event.command.startswith("c"):
-                self._check_args(leaf, event, seq)
-            leaf.intent, leaf.attempt, leaf.approval, leaf.state = event, event.attempt, None, "new"
+    def on_intended(self, leaf: Open, event: ev.CallIntended) -> None:
+        leaf.intent, leaf.attempt, leaf.approval, leaf.state = event, event.attempt, None, "new"
         if event.approval is not None:
             self._consume(event.approval)
 
-    def on_returned(self, event: ev.CallReturned, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None:
-            return
-        self._check_args(leaf, event, seq)
+    def on_returned(self, leaf: Open, event: ev.CallReturned) -> None:
         if event.approval is not None:
             self._consume(event.approval)
         self._confirmed(leaf, event.result)
@@ -155,41 +157,30 @@ class Machine:
         leaf.intent = None
         self._answer_json(leaf, result)
 
-    def on_attempt_failed(self, event: ev.AttemptFailed, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.state, leaf.attempt = "retrying", event.attempt
-            leaf.retry_at, leaf.first_at = event.retry_at, event.first_at
+    def on_attempt_failed(self, leaf: Open, event: ev.AttemptFailed) -> None:
+        leaf.state, leaf.attempt = "retrying", event.attempt
+        leaf.retry_at, leaf.first_at = event.retry_at, event.first_at
 
-    def on_call_failed(self, event: ev.CallFailed, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.intent = None
-            self._answer(leaf, error=ActionFailed(event.action, event.fault.type, event.fault.message, event.attempt))
+    def on_call_failed(self, leaf: Open, event: ev.CallFailed) -> None:
+        leaf.intent = None
+        self._answer(leaf, error=ActionFailed(event.action, event.fault.type, event.fault.message, event.attempt))
 
-    def on_denied(self, event: ev.CallDenied, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.intent = None
-            if leaf.approval is not None and leaf.approval != leaf.id:  # it was granted beforehand and not used
-                self.grants[leaf.approved or ""] = leaf.approval
-            self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
+    def on_denied(self, leaf: Open, event: ev.CallDenied) -> None:
+        leaf.intent = None
+        if leaf.approval is not None and leaf.approval != leaf.id:  # it was granted beforehand and not used
+            self.grants[leaf.approved or ""] = leaf.approval
+        self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
 
-    def on_parked(self, event: ev.CallQueued | ev.CallUnknown, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.state = "queued" if isinstance(event, ev.CallQueued) else "unknown"
-            leaf.opened, leaf.attempt = event, event.attempt
+    def on_parked(self, leaf: Open, event: ev.CallQueued | ev.CallUnknown) -> None:
+        leaf.state = "queued" if isinstance(event, ev.CallQueued) else "unknown"
+        leaf.opened, leaf.attempt = event, event.attempt
 
-    def on_retried(self, event: ev.CallRetried, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.state, leaf.first_at, leaf.retry_at, leaf.opened = "new", None, None, None
-            leaf.spent = leaf.attempt
+    def on_retried(self, leaf: Open, event: ev.CallRetried) -> None:
+        leaf.state, leaf.first_at, leaf.retry_at, leaf.opened = "new", None, None, None
+        leaf.spent = leaf.attempt
 
-    def on_settled(self, event: ev.CallSettled, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None or not isinstance(leaf.command, Call):
+    def on_settled(self, leaf: Open, event: ev.CallSettled) -> None:
+        if not isinstance(leaf.command, Call):
             return
         if event.outcome == "happened":
             self._confirmed(leaf, event.result)
@@ -202,14 +193,11 @@ class Machine:
 
     # people
 
-    def on_approval_requested(self, event: ev.ApprovalRequested, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.opened, leaf.state = event, "held" if isinstance(leaf.command, Call) else "waiting"
+    def on_approval_requested(self, leaf: Open, event: ev.ApprovalRequested) -> None:
+        leaf.opened, leaf.state = event, "held" if isinstance(leaf.command, Call) else "waiting"
 
-    def on_approval_decided(self, event: ev.ApprovalDecided, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None or not isinstance(leaf.opened, ev.ApprovalRequested):
+    def on_approval_decided(self, leaf: Open, event: ev.ApprovalDecided) -> None:
+        if not isinstance(leaf.opened, ev.ApprovalRequested):
             return
         approved = event.verdict == "approved"
         if isinstance(leaf.command, Call):
@@ -227,9 +215,8 @@ class Machine:
         )  # fmt: skip
         self._answer(leaf, decision)
 
-    def on_task_completed(self, event: ev.TaskCompleted, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None or not isinstance(leaf.command, Task):
+    def on_task_completed(self, leaf: Open, event: ev.TaskCompleted) -> None:
+        if not isinstance(leaf.command, Task):
             return
         if leaf.command.form is Done:
             comment = event.value.get("comment", "") if isinstance(event.value, dict) else ""
@@ -239,21 +226,16 @@ class Machine:
 
     # time, signals, children, values
 
-    def on_opened(self, event: Any, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.opened, leaf.state = event, "waiting"
+    def on_opened(self, leaf: Open, event: Any) -> None:
+        leaf.opened, leaf.state = event, "waiting"
 
-    def on_timer_fired(self, event: ev.TimerFired, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None:
-            return
+    def on_timer_fired(self, leaf: Open, event: ev.TimerFired) -> None:
         if isinstance(leaf.command, WaitFor):
             self._answer(leaf, error=TimedOut(f"signal {leaf.command.name!r}"))
         else:
             self._answer(leaf)
 
-    def on_signal(self, event: ev.SignalReceived, seq: int) -> None:
+    def on_signal(self, event: ev.SignalReceived) -> None:
         if event.id is not None:
             if event.id in self.signal_ids:  # two of them were on their way at once
                 return
@@ -264,16 +246,13 @@ class Machine:
                 return
         self._signals.setdefault(event.name, deque()).append(event.payload)
 
-    def on_child_started(self, event: ev.ChildStarted, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            leaf.opened, leaf.state = event, "waiting"
-            if event.detached:
-                self._answer(leaf, event.run)
+    def on_child_started(self, leaf: Open, event: ev.ChildStarted) -> None:
+        leaf.opened, leaf.state = event, "waiting"
+        if event.detached:
+            self._answer(leaf, event.run)
 
-    def on_child_ended(self, event: ev.ChildEnded, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is None or not isinstance(leaf.command, Start):
+    def on_child_ended(self, leaf: Open, event: ev.ChildEnded) -> None:
+        if not isinstance(leaf.command, Start):
             return
         if event.status == "finished":
             self._answer_json(leaf, event.result)
@@ -281,20 +260,16 @@ class Machine:
             run = leaf.opened.run if isinstance(leaf.opened, ev.ChildStarted) else ""
             self._answer(leaf, error=ChildFailed(leaf.command.workflow, run, event.reason or event.status))
 
-    def on_drawn(self, event: ev.Drawn, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            self._answer(leaf, datetime.fromisoformat(event.value) if event.what == "now" else event.value)
+    def on_drawn(self, leaf: Open, event: ev.Drawn) -> None:
+        self._answer(leaf, datetime.fromisoformat(event.value) if event.what == "now" else event.value)
 
-    def on_noted(self, event: ev.Noted, seq: int) -> None:
-        leaf = self._leaf(event, seq)
-        if leaf is not None:
-            self._answer(leaf)
+    def on_noted(self, leaf: Open, event: ev.Noted) -> None:
+        self._answer(leaf)
 
-    def on_cancel(self, event: ev.CancelRequested, seq: int) -> None:
+    def on_cancel(self, event: ev.CancelRequested) -> None:
         self._interrupt(Outcome(status="cancelled", reason=event.reason))
 
-    def on_deadline(self, event: ev.DeadlinePassed, seq: int) -> None:
+    def on_deadline(self, event: ev.DeadlinePassed) -> None:
         self._interrupt(Outcome(status="failed", fault=Fault(type="DeadlinePassed", message=event.reason)))
 
     # --- answering ---
@@ -345,8 +320,14 @@ class Machine:
             if isinstance(child, Fork):
                 child.over = True
                 self._abandon(child)
-            elif self.open.pop(child.id, None) is not None and child.may_have_happened:
-                self.orphans[child.id] = child
+            elif self.open.pop(child.id, None) is not None:
+                self._drop(child)
+
+    def _drop(self, leaf: Open) -> None:
+        if leaf.may_have_happened:
+            self.orphans[leaf.id] = leaf
+        elif isinstance(leaf.command, Call):
+            self._dropped[leaf.id] = leaf
 
     # --- driving the workflow ---
 
@@ -449,8 +430,7 @@ class Machine:
             return
         self._ending = outcome
         for leaf in self.open.values():
-            if leaf.may_have_happened:
-                self.orphans[leaf.id] = leaf
+            self._drop(leaf)
         self.open.clear()
         self._ready.clear()
         awaited = self._count
@@ -486,7 +466,7 @@ class Machine:
         self.open[leaf.id] = leaf
 
 
-_HANDLERS: Final[dict[type[Event], Callable[[Machine, Any, int], None]]] = {
+_ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] = {
     ev.CallIntended: Machine.on_intended,
     ev.CallReturned: Machine.on_returned,
     ev.AttemptFailed: Machine.on_attempt_failed,
@@ -503,12 +483,16 @@ _HANDLERS: Final[dict[type[Event], Callable[[Machine, Any, int], None]]] = {
     ev.TimerSet: Machine.on_opened,
     ev.TimerFired: Machine.on_timer_fired,
     ev.WaitOpened: Machine.on_opened,
-    ev.SignalReceived: Machine.on_signal,
     ev.ChildStarted: Machine.on_child_started,
     ev.ChildEnded: Machine.on_child_ended,
     ev.Drawn: Machine.on_drawn,
     ev.Noted: Machine.on_noted,
+}
+"""What each event does to the open command it speaks of."""
+
+_ABOUT_RUNS: Final[dict[type[Event], Callable[[Machine, Any], None]]] = {
+    ev.SignalReceived: Machine.on_signal,
     ev.CancelRequested: Machine.on_cancel,
     ev.DeadlinePassed: Machine.on_deadline,
 }
-"""What each event does to a machine. Kinds that are not here (claims, attention, ends) change nothing for the workflow."""
+"""What the others do. Kinds in neither table (claims, attention, ends) change nothing for the workflow."""

@@ -23,7 +23,6 @@ if TYPE_CHECKING:
     from backstay.language.functions import FunctionChecker
 
 CLASS_LIKE: Final = CLASS_KINDS | {"type", "shape", "error"}
-_KEYED: Final = frozenset({"sorted", "min", "max", "sort"})
 
 
 class Calls:

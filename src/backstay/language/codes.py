@@ -18,8 +18,6 @@ class Refusal:
     help: str
 
 
-_REPLAY = "a run is resumed by running it again from its journal"
-
 CODES: Final[dict[str, Refusal]] = {
     # --- syntax ---------------------------------------------------------------------------------------
     "B101": Refusal(

@@ -110,18 +110,15 @@ MODEL_METHODS: Final = frozenset({"model_copy", "model_dump"})
 MODEL_CLASS_METHODS: Final = frozenset({"model_validate"})
 
 METHODS: Final = (
-    STR_METHODS | LIST_METHODS | DICT_METHODS | DECIMAL_METHODS | NUMBER_METHODS | DATE_METHODS | MODEL_METHODS
+    STR_METHODS
+    | LIST_METHODS
+    | DICT_METHODS
+    | DECIMAL_METHODS
+    | NUMBER_METHODS
+    | DATE_METHODS
+    | MODEL_METHODS
 )
 """Pure methods of values; the same name on different types is looked up on the value at run time."""
-
-GUARDED_METHODS: Final = frozenset(
-    {
-        "astimezone", "center", "copy", "extend", "isocalendar", "join", "ljust", "max", "min", "model_copy",
-        "model_dump", "quantize", "replace", "rjust", "scaleb", "sort", "strftime", "update", "zfill",
-        "to_integral_value", "sqrt", "normalize", "compare", "remainder_near", "index", "count", "date", "time",
-    }
-)  # fmt: skip
-"""Methods that go through the guard in `guards.py`, because they can explode or depend on the machine."""
 
 DATA_ATTRIBUTES: Final = frozenset(
     {
@@ -153,7 +150,9 @@ VIEW_CONSUMERS: Final = frozenset(
 )
 """Functions that take a dictionary view as an argument without letting it out."""
 
-GENERATOR_CONSUMERS: Final = frozenset({"all", "any", "dict", "list", "max", "min", "next", "sorted", "sum", "tuple"})
+GENERATOR_CONSUMERS: Final = frozenset(
+    {"all", "any", "dict", "list", "max", "min", "next", "sorted", "sum", "tuple"}
+)
 """Functions that use a generator expression up before they return."""
 
 KEYWORDS: Final[Mapping[str, frozenset[str]]] = {

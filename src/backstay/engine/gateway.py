@@ -304,6 +304,9 @@ class Gateway:
         self.alert("queued", gate.action.queue, gate.case.row.id, gate.name, f"{fault.type}: {fault.message}")
 
     async def _tell_workflow(self, gate: Gate, fault: Fault) -> None:
+        if gate.leaf.undoes:
+            await self._not_undone(gate, fault)
+            return
         attempt = gate.leaf.attempt + 1 if gate.action.effect == "read" else gate.leaf.attempt
         await gate.case.record(
             ev.CallFailed(
@@ -316,6 +319,11 @@ class Gateway:
                 path=gate.case.machine.take_path(),
             )
         )
+
+    async def _not_undone(self, gate: Gate, fault: Fault) -> None:
+        """No workflow is left to hear of a compensation that failed, so a person must: the run ends once it is settled."""
+        await self._enqueue(gate, "queued", fault, "undo it by hand and settle it as happened, retry, or give it up")
+        self.alert("queued", gate.action.queue, gate.case.row.id, gate.name, f"not undone: {fault.message}")
 
     async def _enqueue(self, gate: Gate, kind: WaitKind, fault: Fault, suggestion: str) -> None:
         write, refs, leaf = Write(), {}, gate.leaf
@@ -345,6 +353,8 @@ class Gateway:
             await self._enqueue(gate, "switched", fault, "goes on by itself when the switch is on again")
         elif refusal.then == "hold":
             await self._propose(gate, refusal)
+        elif gate.leaf.undoes:
+            await self._not_undone(gate, fault)
         else:
             event = ev.CallDenied(
                 at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,

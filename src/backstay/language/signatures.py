@@ -90,7 +90,7 @@ class Signature:
     def write_result(self, what: str, value: Any) -> Json:
         """Validate a result and write it as JSON."""
         try:
-            return self.result.dump_python(self.result.validate_python(value), mode="json")
+            return self.result.dump_python(self.result.validate_python(value), mode="json", by_alias=True)
         except ValidationError as error:
             raise invalid(what, error) from None
         except PydanticSerializationError as error:

@@ -84,9 +84,7 @@ def _value(command: Command[Any], dice: random.Random) -> Json:
             return None
 
 
-def run(
-    program: Program, given: Json, answers: Callable[[Command[Any]], Answer | None]
-) -> tuple[str, list[Answer]]:
+def run(program: Program, given: Json, answers: Callable[[Command[Any]], Answer | None]) -> tuple[str, list[Answer]]:
     """Drive a program until it ends or no answer is left; gives its whole behaviour as text, and the answers used."""
     tracker = Tracker()
     context = new_context(tracker)

@@ -104,6 +104,8 @@ class Writer:
         self.dice = dice
         self.depth = 0
         self.loops = 0
+        self.counters = 0
+        """Every counter has a name of its own, so that each loop ends in plain Python too."""
 
     def program(self) -> str:
         body = self.block(5)
@@ -215,7 +217,8 @@ class Writer:
 
     def loop(self) -> str:
         self.loops += 1
-        counter = f"n{self.loops}"
+        self.counters += 1
+        counter = f"n{self.counters}"
         heads = [
             "for x in xs[:4]:",
             "for k, v in list(d.items())[:3]:",
@@ -223,9 +226,7 @@ class Writer:
             "for name in NAMES:",
         ]
         if self.dice.random() < 0.25:
-            code = f"{counter} = 0\n" + self.nested(
-                f"while {counter} < 3 and {self.test()}:\n    {counter} += 1"
-            )
+            code = f"{counter} = 0\n" + self.nested(f"while {counter} < 3 and {self.test()}:\n    {counter} += 1")
         else:
             code = self.nested(self.dice.choice(heads))
         self.loops -= 1
@@ -260,6 +261,4 @@ class Writer:
                 ("d", ["{'id': str() as found}", "{'start': 1, **more}"]),
             ]
         )
-        return f"match {subject}:\n" + "".join(
-            textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases
-        )
+        return f"match {subject}:\n" + "".join(textwrap.indent(self.nested(f"case {case}:"), "    ") for case in cases)

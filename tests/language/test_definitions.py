@@ -81,9 +81,7 @@ def load(tmp_path: Path) -> Load:
         ('    """A bill."""\n', ""),
     ],
 )
-def test_comments_layout_and_docstrings_are_not_part_of_the_version(
-    load: Load, change: tuple[str, str]
-) -> None:
+def test_comments_layout_and_docstrings_are_not_part_of_the_version(load: Load, change: tuple[str, str]) -> None:
     assert load(change).definition.version == load().definition.version
 
 
@@ -140,9 +138,7 @@ def test_a_definition_from_outside_is_checked_like_any_other(load: Load) -> None
     document = json.loads(load().definition.text)
     hostile = "def too_much(invoice):\n    return open('/etc/passwd').read()\n"
     document["sources"]["too_much"]["text"] = hostile
-    next(item for item in document["items"] if item["name"] == "too_much")["tree"] = tree_digest(
-        parse_item(hostile)
-    )
+    next(item for item in document["items"] if item["name"] == "too_much")["tree"] = tree_digest(parse_item(hostile))
     with pytest.raises(WorkflowRefused, match="B206"):
         compile_definition(canonical(document))
 

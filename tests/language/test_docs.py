@@ -33,10 +33,7 @@ def diagnostics_page() -> str:
         lines += ["", f"## {title}"]
         for code, entry in CODES.items():
             if code[1] == group:
-                words = (
-                    text.replace("{{", "{").replace("}}", "}")
-                    for text in (entry.title, entry.reason, entry.help)
-                )
+                words = (text.replace("{{", "{").replace("}}", "}") for text in (entry.title, entry.reason, entry.help))
                 what, why, instead = words
                 lines += ["", f"### {code}: {what}", "", f"**Why:** {why}.", "", f"**Instead:** {instead}."]
     return "\n".join(lines) + "\n"

@@ -179,6 +179,4 @@ def test_two_runs_of_one_program_share_nothing(tmp_path: Path) -> None:
     )
     flow: Workflow[..., Any] = check_file(tmp_path / "flow.py").workflows[0]
     program = compile_definition(flow.definition.text)
-    assert [run(program, {}, lambda _: None)[0] for _ in range(2)] == [
-        run(program, {}, lambda _: None)[0]
-    ] * 2
+    assert [run(program, {}, lambda _: None)[0] for _ in range(2)] == [run(program, {}, lambda _: None)[0]] * 2

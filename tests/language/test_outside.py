@@ -56,9 +56,7 @@ def rename(document: Json, old: str, new: str) -> None:
 
 
 REFUSED: dict[str, Callable[[Json], Any]] = {
-    "code in the result of an action": lambda d: d["interfaces"]["find"].update(
-        returns="().__class__.__base__"
-    ),
+    "code in the result of an action": lambda d: d["interfaces"]["find"].update(returns="().__class__.__base__"),
     "a call in the result of an action": lambda d: d["interfaces"]["find"].update(returns="list[print('x')]"),
     "an item under the name of a helper": lambda d: rename(d, "small", "__verdict__"),
     "a function under another name": lambda d: rewrite(d, "small", "def __str__(box):\n    return 1\n"),
@@ -66,18 +64,12 @@ REFUSED: dict[str, Callable[[Json], Any]] = {
     "an interface that hides a rule": lambda d: d["interfaces"].update(small=d["interfaces"]["find"]),
     "a constant that is a function": lambda d: rewrite(d, "LIMIT", "def LIMIT():\n    return 1\n"),
     "a constant that computes": lambda d: rewrite(d, "LIMIT", "LIMIT = [x for x in range(10 ** 9)]\n"),
-    "a model with a hostile default": lambda d: rewrite(
-        d, "Box", "class Box(BaseModel):\n    size: int = open('x')\n"
-    ),
-    "a model with a metaclass": lambda d: rewrite(
-        d, "Box", "class Box(BaseModel, metaclass=int):\n    size: int\n"
-    ),
+    "a model with a hostile default": lambda d: rewrite(d, "Box", "class Box(BaseModel):\n    size: int = open('x')\n"),
+    "a model with a metaclass": lambda d: rewrite(d, "Box", "class Box(BaseModel, metaclass=int):\n    size: int\n"),
     "a rule that imports": lambda d: rewrite(d, "small", "def small(box):\n    import os\n"),
     "a default that runs": lambda d: rewrite(d, "small", "def small(box=open('x')):\n    return 1\n"),
     "a decorator that runs": lambda d: rewrite(d, "small", "@open('x')\ndef small(box):\n    return 1\n"),
-    "a rule that awaits": lambda d: rewrite(
-        d, "small", "async def small(box):\n    return await find('a')\n"
-    ),
+    "a rule that awaits": lambda d: rewrite(d, "small", "async def small(box):\n    return await find('a')\n"),
 }
 
 UNREADABLE: dict[str, Callable[[Json], Any]] = {

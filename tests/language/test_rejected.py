@@ -16,9 +16,7 @@ def diagnostics_of(program: Path) -> str:
 
 
 @pytest.mark.parametrize("program", REJECTED, ids=lambda path: path.stem)
-def test_a_program_outside_the_language_is_refused_with_exactly_these_words(
-    program: Path, update_golden: bool
-) -> None:
+def test_a_program_outside_the_language_is_refused_with_exactly_these_words(program: Path, update_golden: bool) -> None:
     expected = program.with_suffix(".txt")
     said = diagnostics_of(program)
     if update_golden:

@@ -75,9 +75,7 @@ def accepted(folder: Path, source: str) -> Workflow[..., Any]:
 
 def first_run(flow: Workflow[..., Any], given: Json, dice: random.Random) -> tuple[str, list[Json]]:
     left = iter(range(40))
-    return run(
-        flow.program, given, lambda command: make_up(command, dice) if next(left, None) is not None else None
-    )
+    return run(flow.program, given, lambda command: make_up(command, dice) if next(left, None) is not None else None)
 
 
 def plain_python(flow: Workflow[..., Any], given: Json, answers: list[Json]) -> list[Json]:

@@ -67,9 +67,7 @@ def test_a_collecting_table_gives_all_results_and_rows() -> None:
         ([{"amount": "> 5"}], "B504", "has no `then`"),
     ],
 )
-def test_a_table_with_a_hole_or_a_contradiction_is_refused(
-    rows: list[dict[str, object]], code: str, why: str
-) -> None:
+def test_a_table_with_a_hole_or_a_contradiction_is_refused(rows: list[dict[str, object]], code: str, why: str) -> None:
     with pytest.raises(WorkflowRefused, match=why) as caught:
         DecisionTable("levels", inputs={"amount": "number"}, rows=rows, hit="unique")
     assert caught.value.diagnostics[0].code == code

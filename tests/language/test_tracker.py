@@ -50,9 +50,7 @@ def trail(tmp_path: Path) -> Trail:
 
     def trail(body: str) -> list[dict[str, Json]]:
         code = textwrap.indent(textwrap.dedent(body).strip(), "    ")
-        (tmp_path / "flow.py").write_text(
-            f"{HEADER}\n@workflow\nasync def flow(person: Person) -> Any:\n{code}\n"
-        )
+        (tmp_path / "flow.py").write_text(f"{HEADER}\n@workflow\nasync def flow(person: Person) -> Any:\n{code}\n")
         checked = check_file(tmp_path / "flow.py")
         assert [str(one) for one in checked.diagnostics] == []
         tracker = Tracker()

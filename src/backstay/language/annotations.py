@@ -84,9 +84,7 @@ def _check_values(nodes: list[ast.expr], closure: Closure, refuse: Refuse) -> No
 
 def _check_metadata(node: ast.expr, closure: Closure, refuse: Refuse) -> None:
     called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
-    if not isinstance(node, ast.Call) or (
-        closure.outside(called) not in _METADATA and closure.kind(called) != "later"
-    ):
+    if not isinstance(node, ast.Call) or (closure.outside(called) not in _METADATA and closure.kind(called) != "later"):
         refuse("B408", node, ast.unparse(node))
     else:
         named = [item for item in node.keywords if item.arg != "default_factory"]
@@ -117,9 +115,7 @@ def _text(hint: Any, names: dict[str, Any]) -> str:
         return _tagged(args, names)
     name = getattr(origin or hint, "__name__", "Any")
     names[name] = origin or hint
-    return (
-        f"{name}[{', '.join('...' if arg is ... else _text(arg, names) for arg in args)}]" if args else name
-    )
+    return f"{name}[{', '.join('...' if arg is ... else _text(arg, names) for arg in args)}]" if args else name
 
 
 def _tagged(args: tuple[Any, ...], names: dict[str, Any]) -> str:

@@ -108,9 +108,7 @@ def _needs(item: Item, closure: Closure) -> list[str]:
 def _mentions(item: Item) -> bool:
     body = getattr(item.tree, "body", [])
     return any(
-        isinstance(node, ast.Name) and node.id == item.name
-        for statement in body
-        for node in ast.walk(statement)
+        isinstance(node, ast.Name) and node.id == item.name for statement in body for node in ast.walk(statement)
     )
 
 

@@ -56,9 +56,7 @@ class _ClassChecker:
         name = dotted(node)
         kind = self.closure.kind(name)
         mixin = self.item.kind == "enum" and self.closure.outside(name) in ("str", "int")
-        if not isinstance(node, ast.Name) or not (
-            kind in ("base", "later") or kind == self.item.kind or mixin
-        ):
+        if not isinstance(node, ast.Name) or not (kind in ("base", "later") or kind == self.item.kind or mixin):
             self.refuse("B404", node, name or ast.unparse(node))
 
     def decorator(self, node: ast.expr) -> None:
@@ -121,9 +119,7 @@ class _ClassChecker:
                 self.refuse("B127", node, "Field")
             else:
                 self.values([keyword.value], name)
-        self.values(
-            [arg for arg in node.args if not (isinstance(arg, ast.Constant) and arg.value is ...)], name
-        )
+        self.values([arg for arg in node.args if not (isinstance(arg, ast.Constant) and arg.value is ...)], name)
 
     def values(self, nodes: list[ast.expr], name: str) -> None:
         for node in nodes:
@@ -137,10 +133,7 @@ class _ClassChecker:
         elif node.name.startswith("_"):
             self.refuse("B301", node, node.name)
         for decorator in node.decorator_list:
-            if (
-                not isinstance(decorator, ast.Name)
-                or self.closure.outside(decorator.id) not in METHOD_DECORATORS
-            ):
+            if not isinstance(decorator, ast.Name) or self.closure.outside(decorator.id) not in METHOD_DECORATORS:
                 self.refuse("B405", decorator, ast.unparse(decorator))
         decorators = [dotted(decorator) for decorator in node.decorator_list]
         checker = FunctionChecker(self.closure, self.item, "method", Calls)

@@ -129,11 +129,7 @@ def class_fields(tree: ast.ClassDef) -> list[str]:
 
 def class_methods(tree: ast.ClassDef) -> list[str]:
     """Methods that a class spells out; properties are read, not called."""
-    return [
-        node.name
-        for node in tree.body
-        if isinstance(node, ast.FunctionDef) and not _decorated(node, "property")
-    ]
+    return [node.name for node in tree.body if isinstance(node, ast.FunctionDef) and not _decorated(node, "property")]
 
 
 def _decorated(node: ast.FunctionDef, name: str) -> bool:

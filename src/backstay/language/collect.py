@@ -157,13 +157,9 @@ class _Collector:
         if callable(found) and not isinstance(found, DecisionTable) and not _is_typing(found):
             origin = getattr(found, "__module__", "") or ""
             known = (
-                REFUSED_CALLS.get(written)
-                or REFUSED_MODULES.get(origin)
-                or REFUSED_CALLS.get(origin.partition(".")[0])
+                REFUSED_CALLS.get(written) or REFUSED_MODULES.get(origin) or REFUSED_CALLS.get(origin.partition(".")[0])
             )
-            self.closure.refused[written] = known or (
-                "B216" if isinstance(found, types.FunctionType) else "B209"
-            )
+            self.closure.refused[written] = known or ("B216" if isinstance(found, types.FunctionType) else "B209")
             return
         try:
             home = home_of(sys.modules.get(scope.module), written)
@@ -180,9 +176,7 @@ class _Collector:
         if len(places) != 1:
             self.closure.refused[written] = "B403"
             return
-        kind: ItemKind = (
-            "table" if isinstance(found, DecisionTable) else "type" if _is_typing(found) else "constant"
-        )
+        kind: ItemKind = "table" if isinstance(found, DecisionTable) else "type" if _is_typing(found) else "constant"
         if kind == "constant":
             self.closure.values[name] = found
         item = Item(name, kind, cut(file, places[0], lines))
@@ -221,10 +215,7 @@ def _class_kind(cls: type[Any]) -> ItemKind | None:
 
 
 def _is_typing(value: Any) -> bool:
-    return (
-        isinstance(value, types.UnionType | types.GenericAlias)
-        or getattr(type(value), "__module__", "") == "typing"
-    )
+    return isinstance(value, types.UnionType | types.GenericAlias) or getattr(type(value), "__module__", "") == "typing"
 
 
 def _action_interface(action: Action[Any], collector: _Collector) -> Interface | None:
@@ -253,11 +244,7 @@ def _callee_interface(callee: Any, collector: _Collector) -> Interface | None:
         document = callee.interface
         digest = callee.interface_digest
         fn = getattr(callee, "fn", None)
-        returns = (
-            _returns(fn, collector)
-            if fn is not None
-            else _annotation(getattr(callee, "returns", Any), collector)
-        )
+        returns = _returns(fn, collector) if fn is not None else _annotation(getattr(callee, "returns", Any), collector)
     except (PydanticUserError, TypeError):
         return None
     except NameError as error:

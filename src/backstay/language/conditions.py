@@ -134,9 +134,7 @@ def _call(name: str, *args: ast.expr) -> ast.Call:
 
 def _reset(names: list[str]) -> ast.expr:
     """Set variables to `missing` before the condition runs; None when there are none."""
-    missing = [
-        ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_load("__missing__")) for name in names
-    ]
+    missing = [ast.NamedExpr(target=ast.Name(id=name, ctx=ast.Store()), value=_load("__missing__")) for name in names]
     if not missing:
         return ast.Constant(None)
     return missing[0] if len(missing) == 1 else ast.Tuple(elts=[*missing], ctx=ast.Load())

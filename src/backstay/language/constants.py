@@ -47,9 +47,7 @@ def _check_table(value: ast.expr, closure: Closure, item: Item, found: list[Diag
         or closure.kind(value.func.id) != "table"
     ):
         found.append(
-            item.place.refuse(
-                "B504", value, item.name, reason="it is not made by a plain call of DecisionTable"
-            )
+            item.place.refuse("B504", value, item.name, reason="it is not made by a plain call of DecisionTable")
         )
         return
     parts = [*value.args, *(keyword.value for keyword in value.keywords)]

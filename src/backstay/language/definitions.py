@@ -50,8 +50,7 @@ def write_document(closure: Closure) -> Json:
         "workflow": closure.root,
         "deadline": closure.deadline,
         "items": [
-            {"name": item.name, "kind": item.kind, "tree": tree_digest(item.tree)}
-            for item in closure.items.values()
+            {"name": item.name, "kind": item.kind, "tree": tree_digest(item.tree)} for item in closure.items.values()
         ],
         "library": closure.library,
         "aliases": closure.aliases,
@@ -78,9 +77,7 @@ def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
     document = _load(text)
     actual = version_of(document)
     if version is not None and actual != version:
-        raise DefinitionMissing(
-            f"the stored definition has version {actual[:12]}, not {version[:12]} as asked"
-        )
+        raise DefinitionMissing(f"the stored definition has version {actual[:12]}, not {version[:12]} as asked")
     if document["language"] != LANGUAGE:
         raise DefinitionMissing(
             f"the definition is written in language {document['language']}; this worker knows {LANGUAGE}"
@@ -88,9 +85,7 @@ def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
     try:
         return _read_closure(document), actual
     except (AttributeError, KeyError, RecursionError, SyntaxError, TypeError, ValueError) as error:
-        raise DefinitionMissing(
-            f"the stored definition cannot be read: {type(error).__name__}: {error}"
-        ) from None
+        raise DefinitionMissing(f"the stored definition cannot be read: {type(error).__name__}: {error}") from None
 
 
 def _read_closure(document: Json) -> Closure:
@@ -99,9 +94,7 @@ def _read_closure(document: Json) -> Closure:
         closure.items[entry["name"]] = _read_item(entry, document["sources"])
     closure.library.update(document["library"])
     closure.aliases.update(document["aliases"])
-    closure.interfaces.update(
-        {name: _read_interface(entry) for name, entry in document["interfaces"].items()}
-    )
+    closure.interfaces.update({name: _read_interface(entry) for name, entry in document["interfaces"].items()})
     missing = [name for name in closure.library.values() if name not in LIBRARY]
     if missing or closure.root not in closure.items:
         raise KeyError(missing[0] if missing else closure.root)
@@ -123,13 +116,9 @@ def _read_item(entry: Json, sources: Json) -> Item:
     stored = sources.get(entry["name"])
     if stored is None:
         raise DefinitionMissing(f"the stored definition lacks the source of {entry['name']!r}")
-    item = Item(
-        entry["name"], entry["kind"], Source(stored["text"], stored["file"], stored["line"], stored["indent"])
-    )
+    item = Item(entry["name"], entry["kind"], Source(stored["text"], stored["file"], stored["line"], stored["indent"]))
     if tree_digest(item.tree) != entry["tree"]:
-        raise DefinitionMissing(
-            f"the stored source of {entry['name']!r} is not the one its version was made from"
-        )
+        raise DefinitionMissing(f"the stored source of {entry['name']!r} is not the one its version was made from")
     return item
 
 

@@ -70,9 +70,7 @@ class Place:
         row, col, end_row, end_col = _position(node)
         line = self.lines[row - 1] if row <= len(self.lines) else ""
         start = len(line.encode()[:col].decode("utf-8", "ignore"))
-        stop = (
-            len(line.encode()[:end_col].decode("utf-8", "ignore")) if end_row == row else len(line.rstrip())
-        )
+        stop = len(line.encode()[:end_col].decode("utf-8", "ignore")) if end_row == row else len(line.rstrip())
         return Diagnostic(
             code=code,
             file=self.file,

@@ -132,9 +132,7 @@ Point = tuple[float, float]
 
 def _edge(edge: Edge, number: int, layout: Layout, seen: Taken | None) -> str:
     visited = seen is not None and (edge.source, edge.target) in seen.edges
-    colour, marker = (
-        (TAKEN, "taken") if visited else (COLOURS["error"][1], "error") if edge.error else (LINE, "arrow")
-    )
+    colour, marker = (TAKEN, "taken") if visited else (COLOURS["error"][1], "error") if edge.error else (LINE, "arrow")
     dash = ' stroke-dasharray="5 4"' if edge.error else ""
     faded = ' opacity="0.5"' if seen is not None and not visited else ""
     way = _way_back(edge, number, layout) if _is_back(edge, layout) else _way(_points(edge, number, layout))
@@ -145,9 +143,7 @@ def _points(edge: Edge, number: int, layout: Layout) -> list[Point]:
     """From the lower edge of the source, through the bends, to the upper edge of the target."""
     source, target = layout.boxes[edge.source], layout.boxes[edge.target]
     middle = [(bend.x, bend.y) for bend in layout.routes[number]]
-    leave, enter = (
-        (_port(edge, number, layout, end) for end in (0, 1)) if _is_back(edge, layout) else (0.0, 0.0)
-    )
+    leave, enter = (_port(edge, number, layout, end) for end in (0, 1)) if _is_back(edge, layout) else (0.0, 0.0)
     first = (source.x + leave, source.y + source.height / 2)
     last = (target.x + enter, target.y - target.height / 2)
     return [first, *middle, last]
@@ -157,9 +153,7 @@ def _port(edge: Edge, number: int, layout: Layout, end: int) -> float:
     """How far beside the middle an edge that leads back leaves or enters, so that two do not share a line."""
     name = (edge.source, edge.target)[end]
     rivals = [
-        other
-        for other, bends in layout.routes.items()
-        if bends and layout.back.get(other, ("", ""))[end] == name
+        other for other, bends in layout.routes.items() if bends and layout.back.get(other, ("", ""))[end] == name
     ]
     place = rivals.index(number) if number in rivals else 0
     return min(24.0 + 22.0 * place, layout.boxes[name].width / 2 - 12)
@@ -204,9 +198,7 @@ def _rounded(corners: list[Point], radius: float = 7.0) -> str:
     out = [f"M{corners[0][0]:.1f} {corners[0][1]:.1f}"]
     for before, corner, after in zip(corners, corners[1:], corners[2:], strict=False):
         start, end = _towards(corner, before, radius), _towards(corner, after, radius)
-        out.append(
-            f"L{start[0]:.1f} {start[1]:.1f} Q{corner[0]:.1f} {corner[1]:.1f} {end[0]:.1f} {end[1]:.1f}"
-        )
+        out.append(f"L{start[0]:.1f} {start[1]:.1f} Q{corner[0]:.1f} {corner[1]:.1f} {end[0]:.1f} {end[1]:.1f}")
     return " ".join([*out, f"L{corners[-1][0]:.1f} {corners[-1][1]:.1f}"])
 
 

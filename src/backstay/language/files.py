@@ -39,9 +39,7 @@ def check_file(path: str | Path) -> Checked:
         workflows = tuple(
             value for value in values if isinstance(value, Workflow) and value.fn.__module__ == _name(path)
         )
-        rules = tuple(
-            value for value in values if isinstance(value, Rule) and value.fn.__module__ == _name(path)
-        )
+        rules = tuple(value for value in values if isinstance(value, Rule) and value.fn.__module__ == _name(path))
         for rule in rules:
             found.extend(rule.refusals())
         accepted = tuple(flow for flow in workflows if _defined(flow, found))

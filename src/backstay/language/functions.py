@@ -121,11 +121,7 @@ class FunctionChecker:
             self.refuse(code, node, name.format(node=node))
         elif isinstance(node, ast.stmt) and type(node) not in ALLOWED_STATEMENTS:
             self.refuse("B120", node, f"the statement `{type(node).__name__}`")
-        elif (
-            isinstance(node, ast.expr)
-            and type(node) not in ALLOWED_EXPRESSIONS
-            and id(node) not in self.permitted
-        ):
+        elif isinstance(node, ast.expr) and type(node) not in ALLOWED_EXPRESSIONS and id(node) not in self.permitted:
             self.refuse("B120", node, f"the expression `{type(node).__name__}`")
         else:
             self.children(node)
@@ -298,11 +294,7 @@ class FunctionChecker:
         ):
             self._class_attribute(node, base)
             return
-        elif (
-            not isinstance(node.ctx, ast.Load)
-            and isinstance(base, ast.Name)
-            and self.kind(base.id) == "constant"
-        ):
+        elif not isinstance(node.ctx, ast.Load) and isinstance(base, ast.Name) and self.kind(base.id) == "constant":
             self.refuse("B126", node, f"`{ast.unparse(node)}`")
         else:
             self.field(node, node.attr)
@@ -374,9 +366,7 @@ class FunctionChecker:
             self.visit(condition)
 
     def compare(self, node: ast.Compare) -> None:
-        for left, operator, right in zip(
-            [node.left, *node.comparators], node.ops, node.comparators, strict=False
-        ):
+        for left, operator, right in zip([node.left, *node.comparators], node.ops, node.comparators, strict=False):
             if isinstance(operator, ast.Is | ast.IsNot) and not (is_singleton(left) or is_singleton(right)):
                 self.refuse("B119", node)
             if isinstance(operator, ast.In | ast.NotIn):
@@ -427,11 +417,7 @@ class FunctionChecker:
         self.visit(node.value)
 
     def subscript(self, node: ast.Subscript) -> None:
-        if (
-            isinstance(node.value, ast.Name)
-            and self.kind(node.value.id) == "enum"
-            and isinstance(node.ctx, ast.Load)
-        ):
+        if isinstance(node.value, ast.Name) and self.kind(node.value.id) == "enum" and isinstance(node.ctx, ast.Load):
             self.permit(node.value)
         self.children(node)
 

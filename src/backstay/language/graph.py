@@ -152,9 +152,7 @@ class _Builder:
                 return self.attempt(node, exits)
             case ast.Return():
                 exits = self.asked(node.value, exits)
-                self.link(
-                    exits, self.add("end", "end", self.text(node.value, 48) if node.value else "done", node)
-                )
+                self.link(exits, self.add("end", "end", self.text(node.value, 48) if node.value else "done", node))
                 return []
             case ast.Raise():
                 return self.fail(node, exits)
@@ -192,9 +190,7 @@ class _Builder:
         self.loops.append((head, breaks))
         self.link(self.block(node.body, [(head, "next")]), head)
         self.loops.pop()
-        endless = (
-            isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
-        )
+        endless = isinstance(node, ast.While) and isinstance(node.test, ast.Constant) and bool(node.test.value)
         after: Exits = [] if endless else self.block(node.orelse, [(head, "done")])
         return [*after, *breaks]
 
@@ -209,9 +205,7 @@ class _Builder:
             guard = f" if {self.text(case.guard, 30)}" if case.guard else ""
             out.extend(self.block(case.body, [(decision, self.text(case.pattern, 30) + guard)]))
         last = node.cases[-1]
-        complete = (
-            last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
-        )
+        complete = last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
         return out if complete else [*out, (decision, "otherwise")]
 
     def attempt(self, node: ast.Try, exits: Exits) -> Exits:
@@ -226,9 +220,7 @@ class _Builder:
     def handle(self, handler: ast.ExceptHandler, failing: list[str]) -> Exits:
         if not failing:
             return []
-        caught = self.add(
-            "except", "error", self.text(handler.type, 40) if handler.type else "any error", handler
-        )
+        caught = self.add("except", "error", self.text(handler.type, 40) if handler.type else "any error", handler)
         self.graph.edges.extend(Edge(source, caught, "", error=True) for source in dict.fromkeys(failing))
         return self.block(handler.body, [(caught, "")])
 
@@ -277,9 +269,7 @@ class _Builder:
                 for one in dict.fromkeys(called)
                 if self.closure.kind(one) in ("action", "workflow", "agent", "command") and one != name
             ]
-            return ("all of: " if name == "gather" else "first of: ") + (
-                ", ".join(several) or self.text(value, 40)
-            )
+            return ("all of: " if name == "gather" else "first of: ") + (", ".join(several) or self.text(value, 40))
         if self.closure.kind(value.func.id) == "command":
             return f"{_spoken(name)} {self.detail(first)}".strip()
         return _spoken(name)
@@ -287,9 +277,7 @@ class _Builder:
     def detail(self, node: ast.expr | None) -> str:
         """The first argument of a command, text without its quotes."""
         text = self.text(node, 40) if node is not None else ""
-        quoted = isinstance(node, ast.JoinedStr) or (
-            isinstance(node, ast.Constant) and isinstance(node.value, str)
-        )
+        quoted = isinstance(node, ast.JoinedStr) or (isinstance(node, ast.Constant) and isinstance(node.value, str))
         return text.lstrip("fr").strip("\"'") if quoted else text
 
     def shows(self, body: Iterable[ast.stmt]) -> bool:
@@ -334,11 +322,7 @@ def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
             edges.add(through)
             nodes.update(through)
     last = visited[-1]
-    ends = [
-        target
-        for source, target in targets
-        if source == last and graph.nodes[target].kind in ("end", "failed")
-    ]
+    ends = [target for source, target in targets if source == last and graph.nodes[target].kind in ("end", "failed")]
     if finished and len(ends) == 1:
         nodes.add(ends[0])
         edges.add((last, ends[0]))

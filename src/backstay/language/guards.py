@@ -263,9 +263,7 @@ def padded(name: str) -> Callable[..., str]:
 
 def in_zone(moment: Any, *zone: Any) -> Any:
     if moment.tzinfo is None or len(zone) != 1 or zone[0] is None:
-        raise ValueError(
-            "astimezone() needs a moment with a time zone, and the zone to go to: moment.astimezone(UTC)"
-        )
+        raise ValueError("astimezone() needs a moment with a time zone, and the zone to go to: moment.astimezone(UTC)")
     return moment.astimezone(zone[0])
 
 
@@ -310,9 +308,7 @@ _FOREIGN: Final = (
 _MOMENT_FIELDS: Final = frozenset(
     {"year", "month", "day", "hour", "minute", "second", "microsecond", "days", "seconds", "microseconds"}
 )
-FOREIGN_NAMES: Final = (
-    frozenset(name for kind in (*_FOREIGN, BaseModel, type) for name in dir(kind)) - _MOMENT_FIELDS
-)
+FOREIGN_NAMES: Final = frozenset(name for kind in (*_FOREIGN, BaseModel, type) for name in dir(kind)) - _MOMENT_FIELDS
 """Attribute names that built-in values have too: reading them on such a value would give a bound method."""
 
 STORED_FILE: Final = "<backstay "
@@ -378,9 +374,7 @@ def raised(error: Any) -> Any:
 def at(site: str, command: Any) -> Command[Any]:
     """Give an awaited command its step."""
     if not isinstance(command, Command):
-        raise TypeError(
-            f"step {site!r} awaits a value of type {type(command).__name__}, which is not a command"
-        )
+        raise TypeError(f"step {site!r} awaits a value of type {type(command).__name__}, which is not a command")
     command.site = site
     return command
 

@@ -116,11 +116,7 @@ class Instrument(ast.NodeTransformer):
         for statement in tree.body:
             if isinstance(statement, ast.FunctionDef):
                 self.function(statement, pure=True)
-            elif (
-                isinstance(statement, ast.Assign | ast.AnnAssign)
-                and statement.value
-                and self.shared(statement)
-            ):
+            elif isinstance(statement, ast.Assign | ast.AnnAssign) and statement.value and self.shared(statement):
                 statement.value = call("freeze", statement.value)
 
     def shared(self, statement: ast.Assign | ast.AnnAssign) -> bool:
@@ -188,15 +184,11 @@ class Instrument(ast.NodeTransformer):
             if case.guard is not None:
                 case.guard = self.conditions.report(case.guard, condition_of(case.guard))
             body = self.block(case.body)
-            report = self._case(
-                step_of(node), f"case {self.text(case.pattern)}", label, subject, hidden, True
-            )
+            report = self._case(step_of(node), f"case {self.text(case.pattern)}", label, subject, hidden, True)
             case.body = [*report, *body]
         if not _takes_all(node.cases[-1]):
             report = self._case(step_of(node), "no case", label, subject, hidden, False)
-            rest = ast.match_case(
-                pattern=ast.MatchAs(pattern=None, name=None), guard=None, body=report or [ast.Pass()]
-            )
+            rest = ast.match_case(pattern=ast.MatchAs(pattern=None, name=None), guard=None, body=report or [ast.Pass()])
             node.cases.append(rest)
         return node
 
@@ -215,9 +207,7 @@ class Instrument(ast.NodeTransformer):
             walrus, self.walrus = self.walrus, False
             clause.iter = call("each", self.expr(clause.iter))
             self.walrus = walrus
-            clause.ifs = [
-                self.conditions.report(condition, condition_of(condition)) for condition in clause.ifs
-            ]
+            clause.ifs = [self.conditions.report(condition, condition_of(condition)) for condition in clause.ifs]
         for name in ("key", "value", "elt"):
             if hasattr(node, name):
                 setattr(node, name, self.expr(getattr(node, name)))
@@ -334,9 +324,7 @@ class Instrument(ast.NodeTransformer):
         on_class = isinstance(base, ast.Name) and self.kind(base.id) in (*CLASS_KINDS, "type", "shape")
         if not on_class and (name in GUARDED or (name in self.closure.methods and name in FOREIGN_NAMES)):
             return call("method", base, ast.Constant(name), *args, keywords=keywords)
-        return ast.Call(
-            func=ast.Attribute(value=base, attr=name, ctx=ast.Load()), args=args, keywords=keywords
-        )
+        return ast.Call(func=ast.Attribute(value=base, attr=name, ctx=ast.Load()), args=args, keywords=keywords)
 
     def _named(
         self, decision: ast.expr | None, func: ast.Name, args: list[ast.expr], keywords: list[ast.keyword]
@@ -364,9 +352,7 @@ class Instrument(ast.NodeTransformer):
         hidden = {label for label, value in given if self.sealed.hides(self.item.name, value)}
         if any(isinstance(argument, ast.Starred) for argument in node.args):
             labels, hidden = tuple(names), set(names) if hidden else set[str]()
-        return self.point(
-            step_of(node), item.kind, "", labels, item.name, frozenset({*hidden, ""} if hidden else ())
-        )
+        return self.point(step_of(node), item.kind, "", labels, item.name, frozenset({*hidden, ""} if hidden else ()))
 
     # --- errors --------------------------------------------------------------------------------------
 
@@ -389,12 +375,8 @@ class Instrument(ast.NodeTransformer):
                 for inner in ast.walk(handler.type or handler)
             )
         if broad:
-            kinds = ast.Tuple(
-                elts=[load(helper("MemoryError")), load(helper("RecursionError"))], ctx=ast.Load()
-            )
-            node.handlers.insert(
-                0, ast.ExceptHandler(type=kinds, name=None, body=[ast.Raise(exc=None, cause=None)])
-            )
+            kinds = ast.Tuple(elts=[load(helper("MemoryError")), load(helper("RecursionError"))], ctx=ast.Load())
+            node.handlers.insert(0, ast.ExceptHandler(type=kinds, name=None, body=[ast.Raise(exc=None, cause=None)]))
         return node
 
 

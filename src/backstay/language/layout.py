@@ -149,9 +149,7 @@ def _chain(edge: Edge, number: int, layout: Layout, layers: list[list[Box]]) -> 
     ranks = range(source.rank + 1, target.rank) if forward else range(target.rank, source.rank + 1)
     bends = [Box(f"{number}@{rank}", 14.0, 0.0, (), rank) for rank in ranks]
     for bend in bends:
-        _insert(
-            layers[bend.rank], bend, None if forward else (source if bend.rank == source.rank else target)
-        )
+        _insert(layers[bend.rank], bend, None if forward else (source if bend.rank == source.rank else target))
     if not forward:
         layout.back[number] = (edge.source, edge.target)
     names = [bend.name for bend in bends]
@@ -195,9 +193,7 @@ def _straighten(layers: list[list[Box]], links: tuple[Links, Links]) -> None:
     for round_number in range(4 * ROUNDS):
         neighbours = links[round_number % 2]
         for layer in layers if round_number % 2 == 0 else reversed(layers):
-            wanted = [
-                _mean([by_name[name].x for name in neighbours.get(box.name, [])], box.x) for box in layer
-            ]
+            wanted = [_mean([by_name[name].x for name in neighbours.get(box.name, [])], box.x) for box in layer]
             _spread(layer, wanted)
 
 

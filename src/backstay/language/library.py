@@ -194,25 +194,17 @@ def outside_name(value: Any, written: str) -> str | None:
 
 
 REFUSED_CALLS: Final[Mapping[str, str]] = {
-    **dict.fromkeys(
-        ("time.time", "time.monotonic", "time.perf_counter", "time.localtime", "time.gmtime"), "B202"
-    ),
+    **dict.fromkeys(("time.time", "time.monotonic", "time.perf_counter", "time.localtime", "time.gmtime"), "B202"),
     **dict.fromkeys(("now", "utcnow", "today", "datetime.now", "datetime.utcnow", "datetime.today"), "B202"),
     **dict.fromkeys(("date.today", "time.time_ns", "perf_counter", "monotonic"), "B202"),
     **dict.fromkeys(("randint", "choice", "shuffle", "uniform", "sample", "secrets", "numpy"), "B203"),
     **dict.fromkeys(("uuid1", "uuid3", "uuid4", "uuid5", "uuid", "ulid"), "B204"),
     **dict.fromkeys(("environ", "getenv", "os", "platform", "sys", "locale", "getpass"), "B205"),
-    **dict.fromkeys(
-        ("open", "subprocess", "socket", "requests", "httpx", "urllib", "pathlib", "Path"), "B206"
-    ),
+    **dict.fromkeys(("open", "subprocess", "socket", "requests", "httpx", "urllib", "pathlib", "Path"), "B206"),
     **dict.fromkeys(("shutil", "tempfile", "asyncio", "threading", "multiprocessing", "concurrent"), "B206"),
     **dict.fromkeys(("print", "input", "logging", "logger", "log", "breakpoint"), "B207"),
-    **dict.fromkeys(
-        ("eval", "exec", "compile", "__import__", "getattr", "setattr", "delattr", "hasattr"), "B208"
-    ),
-    **dict.fromkeys(
-        ("globals", "locals", "vars", "dir", "callable", "super", "importlib", "operator"), "B208"
-    ),
+    **dict.fromkeys(("eval", "exec", "compile", "__import__", "getattr", "setattr", "delattr", "hasattr"), "B208"),
+    **dict.fromkeys(("globals", "locals", "vars", "dir", "callable", "super", "importlib", "operator"), "B208"),
     **dict.fromkeys(("inspect", "functools", "ctypes", "gc", "builtins", "copy", "pickle"), "B208"),
     **dict.fromkeys(("type", "id", "hash", "repr", "ascii", "issubclass", "object", "memoryview"), "B215"),
     **dict.fromkeys(("set", "frozenset"), "B109"),

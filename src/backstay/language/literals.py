@@ -49,16 +49,12 @@ def impure_parts(node: ast.expr, closure: Closure) -> list[ast.expr]:
         case ast.Tuple(elts=parts) | ast.List(elts=parts):
             return [bad for part in parts for bad in impure_parts(part, closure)]
         case ast.Dict(keys=keys, values=values):
-            return [
-                bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])
-            ]
+            return [bad for part in (*keys, *values) for bad in (impure_parts(part, closure) if part else [node])]
         case ast.Name(id=name) if closure.kind(name) in ("constant", "value", "later"):
             return []
         case ast.Attribute(value=ast.Name(id=name), attr=member) if is_member(name, member, closure):
             return []
-        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if (
-            closure.outside(name) in MAKERS
-        ):
+        case ast.Call(func=ast.Name(id=name), args=args, keywords=keywords) if closure.outside(name) in MAKERS:
             parts = [*args, *(keyword.value for keyword in keywords)]
             return [bad for part in parts for bad in impure_parts(part, closure)]
         case _:

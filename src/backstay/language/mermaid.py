@@ -32,9 +32,7 @@ def graph_of(program: Program | Definition) -> Graph:
     return draw_graph(program.closure if isinstance(program, Program) else read_document(program.text)[0])
 
 
-def to_mermaid(
-    program: Program | Definition, path: Iterable[str] | None = None, finished: bool = False
-) -> str:
+def to_mermaid(program: Program | Definition, path: Iterable[str] | None = None, finished: bool = False) -> str:
     """The flowchart as Mermaid text; with `path`, the steps that a run took stand out."""
     graph = graph_of(program)
     names = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
@@ -58,9 +56,7 @@ def _path(graph: Graph, names: Mapping[str, str], path: Iterable[str], finished:
     seen = taken(graph, path, finished)
     lines = ["    classDef taken stroke-width:3px"]
     lines += [f"    class {names[name]} taken" for name in graph.nodes if name in seen.nodes]
-    numbers = [
-        str(number) for number, edge in enumerate(graph.edges) if (edge.source, edge.target) in seen.edges
-    ]
+    numbers = [str(number) for number, edge in enumerate(graph.edges) if (edge.source, edge.target) in seen.edges]
     return [*lines, f"    linkStyle {','.join(numbers)} stroke-width:3px"] if numbers else lines
 
 

@@ -52,10 +52,7 @@ def _bound(node: ast.AST) -> Iterator[str]:
 def targets(node: Comprehension) -> set[str]:
     """The variables of one comprehension."""
     return {
-        name.id
-        for generator in node.generators
-        for name in ast.walk(generator.target)
-        if isinstance(name, ast.Name)
+        name.id for generator in node.generators for name in ast.walk(generator.target) if isinstance(name, ast.Name)
     }
 
 
@@ -107,9 +104,7 @@ def _free_in_function(node: ast.FunctionDef | ast.AsyncFunctionDef, bound: froze
 def _free_in_class(node: ast.ClassDef, bound: frozenset[str]) -> Iterator[str]:
     for outer in (*node.decorator_list, *node.bases, *(keyword.value for keyword in node.keywords)):
         yield from _free(outer, bound)
-    members = {
-        name for statement in node.body for name in _bound(statement) if not isinstance(statement, Definition)
-    }
+    members = {name for statement in node.body for name in _bound(statement) if not isinstance(statement, Definition)}
     for statement in node.body:
         inside = isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
         yield from _free(statement, bound | {node.name} if inside else bound | members | {node.name})

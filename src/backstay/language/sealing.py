@@ -20,14 +20,10 @@ class Sealed:
 
     def __init__(self, closure: Closure) -> None:
         self.closure = closure
-        self.aliases = {
-            name for name, item in closure.items.items() if item.kind == "type" and self._marked(item.tree)
-        }
+        self.aliases = {name for name, item in closure.items.items() if item.kind == "type" and self._marked(item.tree)}
         self.fields = frozenset(self._fields())
         """Fields of models whose type carries a tag."""
-        self.variables: dict[str, set[str]] = {
-            name: self._tagged_parameters(tree) for name, tree in self._functions()
-        }
+        self.variables: dict[str, set[str]] = {name: self._tagged_parameters(tree) for name, tree in self._functions()}
         """Function -> its sealed variables."""
         while self._spread():
             pass
@@ -50,15 +46,9 @@ class Sealed:
         if node is None:
             return False
         names = {inner.id for inner in ast.walk(node) if isinstance(inner, ast.Name)}
-        texts = {
-            name
-            for inner in ast.walk(node)
-            if isinstance(inner, ast.expr)
-            for name in annotation_names(inner)
-        }
+        texts = {name for inner in ast.walk(node) if isinstance(inner, ast.expr) for name in annotation_names(inner)}
         return any(
-            self.closure.outside(name) in _MARKS or name in getattr(self, "aliases", ())
-            for name in names | texts
+            self.closure.outside(name) in _MARKS or name in getattr(self, "aliases", ()) for name in names | texts
         )
 
     def _fields(self) -> Iterator[str]:
@@ -111,15 +101,11 @@ class Sealed:
 
     def _seal(self, function: str, *targets: ast.AST) -> None:
         for target in targets:
-            self.variables[function].update(
-                inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name)
-            )
+            self.variables[function].update(inner.id for inner in ast.walk(target) if isinstance(inner, ast.Name))
 
     def _flow_pattern(self, function: str, pattern: ast.AST, sealed: bool) -> None:
         """Captures of sealed subjects, or below a sealed field, are sealed."""
-        inside = sealed or (
-            isinstance(pattern, ast.MatchClass) and bool(self.fields.intersection(pattern.kwd_attrs))
-        )
+        inside = sealed or (isinstance(pattern, ast.MatchClass) and bool(self.fields.intersection(pattern.kwd_attrs)))
         for child in ast.iter_child_nodes(pattern):
             self._flow_pattern(function, child, inside)
         name = getattr(pattern, "name", None) or getattr(pattern, "rest", None)

@@ -113,9 +113,9 @@ def assignments(tree: ast.AST, name: str) -> list[ast.stmt]:
     for child in ast.iter_child_nodes(tree):
         if isinstance(child, Definition):
             continue
-        if isinstance(
-            child, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.Delete
-        ) and name in _names(child):
+        if isinstance(child, ast.Assign | ast.AnnAssign | ast.AugAssign | ast.For | ast.Delete) and name in _names(
+            child
+        ):
             found.append(child)
         elif isinstance(child, ast.stmt | ast.ExceptHandler):
             found.extend(assignments(child, name))

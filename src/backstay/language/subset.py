@@ -110,13 +110,7 @@ MODEL_METHODS: Final = frozenset({"model_copy", "model_dump"})
 MODEL_CLASS_METHODS: Final = frozenset({"model_validate"})
 
 METHODS: Final = (
-    STR_METHODS
-    | LIST_METHODS
-    | DICT_METHODS
-    | DECIMAL_METHODS
-    | NUMBER_METHODS
-    | DATE_METHODS
-    | MODEL_METHODS
+    STR_METHODS | LIST_METHODS | DICT_METHODS | DECIMAL_METHODS | NUMBER_METHODS | DATE_METHODS | MODEL_METHODS
 )
 """Pure methods of values; the same name on different types is looked up on the value at run time."""
 
@@ -150,9 +144,7 @@ VIEW_CONSUMERS: Final = frozenset(
 )
 """Functions that take a dictionary view as an argument without letting it out."""
 
-GENERATOR_CONSUMERS: Final = frozenset(
-    {"all", "any", "dict", "list", "max", "min", "next", "sorted", "sum", "tuple"}
-)
+GENERATOR_CONSUMERS: Final = frozenset({"all", "any", "dict", "list", "max", "min", "next", "sorted", "sum", "tuple"})
 """Functions that use a generator expression up before they return."""
 
 KEYWORDS: Final[Mapping[str, frozenset[str]]] = {

@@ -80,9 +80,7 @@ class DecisionTable:
         except TableError as error:
             frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - the diagnostic points at the table
             file, line = frame.f_code.co_filename, frame.f_lineno
-            refuse(
-                [refuse_at(error.code, file, line, linecache.getline(file, line), name, reason=str(error))]
-            )
+            refuse([refuse_at(error.code, file, line, linecache.getline(file, line), name, reason=str(error))])
 
     def _read(self, name: str, inputs: Mapping[str, Any], rows: Sequence[Mapping[str, Any]]) -> None:
         self.inputs = {key: _domain(name, key, domain) for key, domain in inputs.items()}
@@ -188,26 +186,19 @@ def _number_cell(where: str, written: Any) -> Cell:
             return Cell(low=bound, low_open=opened) if sign[0] == ">" else Cell(high=bound, high_open=opened)
         if found := _SPAN.fullmatch(written.strip()):
             return Cell(low=Decimal(found[1]), high=Decimal(found[2]))
-    raise TableError(
-        "B504", f'{where}: {written!r} is no condition on a number; write 5, "< 5", ">= 10" or "1..5"'
-    )
+    raise TableError("B504", f'{where}: {written!r} is no condition on a number; write 5, "< 5", ">= 10" or "1..5"')
 
 
 # --- the proof -----------------------------------------------------------------------------------------
 
 
 def _prove(table: DecisionTable) -> None:
-    regions = [
-        _regions(domain, [row[i] for row in table.conditions])
-        for i, domain in enumerate(table.inputs.values())
-    ]
+    regions = [_regions(domain, [row[i] for row in table.conditions]) for i, domain in enumerate(table.inputs.values())]
     count = 1
     for region in regions:
         count *= len(region)
     if count > MAX_CASES:
-        raise TableError(
-            "B504", f"table {table.name!r} has {count} cases to check, more than {MAX_CASES}; split it"
-        )
+        raise TableError("B504", f"table {table.name!r} has {count} cases to check, more than {MAX_CASES}; split it")
     used: set[int] = set()
     for case in itertools.product(*regions):
         _prove_case(table, case, list(table._hits(case)), used)  # pyright: ignore[reportPrivateUsage] - the proof is part of the table
@@ -245,7 +236,5 @@ def _regions(domain: str | tuple[Any, ...], cells: list[Cell]) -> list[Any]:
 
 def _other(mentioned: list[Any]) -> str:
     return next(
-        text
-        for text in ("another", *(f"another {n}" for n in range(len(mentioned) + 1)))
-        if text not in mentioned
+        text for text in ("another", *(f"another {n}" for n in range(len(mentioned) + 1))) if text not in mentioned
     )

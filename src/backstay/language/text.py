@@ -117,12 +117,8 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
         _write_many(value, "[" if isinstance(value, list) else "(", out, left, depth, safe)
     elif isinstance(value, dict):
         _write_pairs(value.items(), ("{", ": ", "}"), True, out, left, depth, safe)
-    elif isinstance(value, BaseModel) or (
-        dataclasses.is_dataclass(value) and not isinstance(value, type | Command)
-    ):
-        _write_pairs(
-            fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe
-        )
+    elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type | Command)):
+        _write_pairs(fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe)
     else:
         _put(_odd(value), out, left)
 
@@ -173,9 +169,7 @@ def fields(value: Any, safe: bool) -> list[tuple[str, Any]]:
     """Field names and values of a model or dataclass, when `safe` without those that are sealed."""
     kind: Any = type(value)
     names = (
-        list(kind.model_fields)
-        if isinstance(value, BaseModel)
-        else [field.name for field in dataclasses.fields(value)]
+        list(kind.model_fields) if isinstance(value, BaseModel) else [field.name for field in dataclasses.fields(value)]
     )
     sealed = sealed_fields(kind) if safe else frozenset[str]()
     return [(name, getattr(value, name, None)) for name in names if name not in sealed]

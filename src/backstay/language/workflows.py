@@ -73,9 +73,7 @@ class Workflow(Generic[P, R]):
         """The closed, content-hashed form; raises WorkflowRefused when a name is still not defined."""
         return Definition(name=self.name, version=self.program.version, text=self.program.text)
 
-    def write_input(
-        self, args: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None
-    ) -> dict[str, Json]:
+    def write_input(self, args: tuple[Any, ...] = (), named: Mapping[str, Any] | None = None) -> dict[str, Json]:
         """Validate input and write it as JSON; raises InvalidInput naming each field that does not fit."""
         return self._signature.write(f"input of workflow {self.name!r}", self.parameters, args, named or {})
 
@@ -118,9 +116,7 @@ def workflow(fn: Any = None, /, *, deadline: Duration | None = None) -> Any:
     frame = sys._getframe(1)  # pyright: ignore[reportPrivateUsage] - models may be local to the function that defines the workflow
     if fn is not None:
         return _declare(fn, None, scope_of(fn, frame))
-    written = (
-        None if deadline is None else f"{seconds(deadline):g}s" if not isinstance(deadline, str) else deadline
-    )
+    written = None if deadline is None else f"{seconds(deadline):g}s" if not isinstance(deadline, str) else deadline
     if written is not None:
         seconds(written)
     return lambda function: _declare(function, written, scope_of(function, frame))

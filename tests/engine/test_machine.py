@@ -109,7 +109,7 @@ def _timeless(body: str) -> dict[str, Any]:
 def test_replay_is_the_same_in_a_fresh_process_with_another_hash_seed() -> None:
     script = (
         "import sys; sys.path.insert(0, sys.argv[1])\n"
-        "import test_replay as t\n"
+        "import test_machine as t\n"
         "for path in t.GOLDEN:\n"
         "    m = t.replay(t.load(path)); print(path.stem, t.summary(m), sorted(m.open), m.calls, m.changes)"
     )

@@ -81,7 +81,7 @@ async def test_flipping_back_lets_everything_go_on() -> None:
         assert await it.client.switch("all", off=False, by="ann", reason="over") == 3
         await it.settle()
         assert [it.status(run) for run in runs] == ["finished"] * 3
-        assert done == ["look a", "look b", "look c", "post a", "post b", "post c"]
+        assert sorted(done) == ["look a", "look b", "look c", "post a", "post b", "post c"]  # they go on together
 
 
 async def test_a_switch_survives_a_restart_and_names_its_reason() -> None:

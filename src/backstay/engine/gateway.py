@@ -87,7 +87,9 @@ class Gateway:
         name = cast("Call[Any]", leaf.command).action
         action = self.actions.get(name)
         if action is None:
-            raise NotDeployed(name)
+            raise NotDeployed(
+                f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run"
+            )
         gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
@@ -99,6 +101,8 @@ class Gateway:
         refusal = self.pass_stages(gate)
         if refusal is None:
             return self._attempt(gate)
+        if refusal.then == "attend":
+            raise NotDeployed(f"{refusal.reason}; deploy the one it was checked against, then `backstay retry` the run")
         if gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
             return self._unknown(
                 gate, f"an earlier attempt may have happened, and {refusal.stage} stops another: {refusal.reason}"
@@ -421,11 +425,9 @@ class Begun:
 
 
 class NotDeployed(Exception):
-    """The application that runs here has no action of that name; the run needs attention, it does not fail."""
+    """The application that runs here has no such action, or another one under its name; the run needs an operator."""
 
-    def __init__(self, name: str) -> None:
-        self.name = name
-        super().__init__(f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run")
+    code = "NOT_DEPLOYED"
 
 
 def idempotency_key(run: str, leaf: Open, action: str, args: Json) -> str:

@@ -298,7 +298,7 @@ class Runner:
             await self._needs_attention(activation, run, error)
 
     async def _needs_attention(self, activation: Activation | None, run: str, error: Exception) -> None:
-        code = getattr(error, "code", "NOT_DEPLOYED" if isinstance(error, NotDeployed) else "INTERNAL")
+        code = getattr(error, "code", "INTERNAL")
         if not isinstance(error, ATTENTION):
             log.exception("run %s: %s", run, error, exc_info=error)
         if activation is None:

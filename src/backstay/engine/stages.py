@@ -54,7 +54,9 @@ class Case(Protocol):
 class Refusal:
     """Why a stage stopped a call, and what becomes of it."""
 
-    then: Literal["deny", "hold", "divert", "switch"]
+    then: Literal["deny", "hold", "divert", "switch", "attend"]
+    """deny: the workflow is told. hold: a person must approve. divert, switch: it waits in its backlog. attend: what is
+    deployed does not fit, so the run waits for an operator."""
     stage: str
     reason: str
     rule: Rule | None = None
@@ -95,7 +97,7 @@ def pinned_interface(_: Rules, gate: Gate) -> Refusal | None:
         return Refusal(then="deny", stage="allow-list", reason=f"the definition does not list action {gate.name!r}")
     if interface.digest != gate.action.interface_digest:
         return Refusal(
-            then="deny",
+            then="attend",
             stage="pinned-interface",
             reason=f"the deployed action {gate.name!r} no longer has the interface that this version was checked against",
         )

@@ -1,7 +1,8 @@
-"""The watched drop folder: turns dropped files into documents, each content once, none lost, none half-written.
+"""The watched drop folder: turns dropped files into documents, each content once, none lost.
 
-A file is taken when two looks, a settle time apart, find the same size and time; temporary names (`.part` ...),
-links and folders are left alone. Its content is copied under its digest and entered in the ledger *before* it
+A file is taken when two looks, a settle time apart, find the same size and time. A writer that pauses for longer
+looks finished, and its file may be taken half-written: write elsewhere and move the file in, or use a temporary name
+(`.part` ...). Such names, links and folders are left alone. Its content is copied under its digest and entered in the ledger *before* it
 is handed out, so the case no longer depends on the folder; the file itself stays where it is. The caller starts
 a case with the digest as key and then calls `acknowledge`: what was not acknowledged is handed out again after
 a restart, in the same order.

@@ -219,13 +219,14 @@ class Payment(Frozen):
     reason: str = ""
 
 
-# --- the forms that people fill in ---------------------------------------------------------------------
+# --- the forms that people fill in: each begins with a verdict, so that an empty one is refused --------
 
 
 class Reviewed(Frozen):
-    """The fields as a person read them, or why there is nothing to read."""
+    """The fields as a person read them; an empty one keeps what the machine read. Or why there is nothing to read."""
 
-    reject: str = ""
+    verdict: Literal["read", "reject"]
+    comment: str = ""
     vendor: str = ""
     number: str = ""
     issued: date | None = None
@@ -239,15 +240,17 @@ class Reviewed(Frozen):
 class VendorFound(Frozen):
     """The vendor's id once it is set up (or its bank details are confirmed), or why it will not be."""
 
+    verdict: Literal["use", "reject"]
     vendor_id: str = ""
-    reject: str = ""
+    comment: str = ""
 
 
 class OrderFound(Frozen):
     """The order that the invoice belongs to, or why it is sent back."""
 
+    verdict: Literal["found", "reject"]
     po_number: str = ""
-    reject: str = ""
+    comment: str = ""
 
 
 class DuplicateJudged(Frozen):
@@ -260,8 +263,9 @@ class DuplicateJudged(Frozen):
 class LinesCoded(Frozen):
     """A cost centre for each line that had none, or why the invoice is sent back."""
 
+    verdict: Literal["coded", "reject"]
     lines: list[Coded] = Field(default_factory=list)
-    reject: str = ""
+    comment: str = ""
 
 
 class MismatchJudged(Frozen):

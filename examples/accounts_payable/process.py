@@ -41,8 +41,10 @@ from examples.accounts_payable.rules import (
     mismatches,
     needs_approval,
     needs_review,
+    order_problem,
     posting_of,
     uncoded_lines,
+    vendor_problem,
     vendor_unusable,
 )  # fmt: skip
 
@@ -65,24 +67,26 @@ async def process_invoice(document: Document) -> Outcome:
         queue = "unreadable" if reading.unreadable else "invoice-review"
         doubts = reading.unreadable or reading.doubts
         review = await task(queue, show={**reading.facts(document), "doubts": doubts}, form=Reviewed)
-        if review.reject:
-            return Outcome.rejected(review.reject)
+        if review.verdict == "reject":
+            return Outcome.rejected(review.comment)
         reading = corrected(reading, review)
     invoice, facts = reading.invoice, reading.facts(document)
 
-    vendor = await find_vendor(invoice)
+    vendor, named = await find_vendor(invoice), invoice.vendor
     while vendor_unusable(vendor):
-        found = await task("vendor-set-up", show={**facts, "record": vendor}, form=VendorFound)
-        if found.reject:
-            return Outcome.rejected(found.reject)
-        vendor = await vendor_by_id(found.vendor_id)
+        problem = vendor_problem(vendor, named)
+        found = await task("vendor-set-up", show={**facts, "record": vendor, "problem": problem}, form=VendorFound)
+        if found.verdict == "reject":
+            return Outcome.rejected(found.comment)
+        vendor, named = await vendor_by_id(found.vendor_id), found.vendor_id
 
-    order = await find_order(invoice.po_number, vendor.id)
+    order, named = await find_order(invoice.po_number, vendor.id), invoice.po_number
     while order is None:
-        answer = await task("missing-po", show={**facts, "record": vendor}, form=OrderFound)
-        if answer.reject:
-            return Outcome.rejected(answer.reject)
-        order = await find_order(answer.po_number, vendor.id)
+        problem = order_problem(vendor, named)
+        answer = await task("missing-po", show={**facts, "record": vendor, "problem": problem}, form=OrderFound)
+        if answer.verdict == "reject":
+            return Outcome.rejected(answer.comment)
+        order, named = await find_order(answer.po_number, vendor.id), answer.po_number
 
     seen = await claim_number(document, vendor.id, invoice.number)
     if seen:
@@ -90,12 +94,13 @@ async def process_invoice(document: Document) -> Outcome:
         if judged.verdict == "duplicate":
             return Outcome.duplicate(judged.comment)
 
-    match = await match_invoice(invoice, order)
+    match, problem = await match_invoice(invoice, order), "nothing says who pays for these lines"
     while uncoded_lines(match):
-        coding = await task("coding", show={**facts, "lines": uncoded_lines(match)}, form=LinesCoded)
-        if coding.reject:
-            return Outcome.rejected(coding.reject)
-        match = coded(match, coding.lines)
+        shown = {**facts, "lines": uncoded_lines(match), "problem": problem}
+        coding = await task("coding", show=shown, form=LinesCoded)
+        if coding.verdict == "reject":
+            return Outcome.rejected(coding.comment)
+        match, problem = coded(match, coding.lines), "these lines still have no cost centre"
     differences = mismatches(match)
     if differences:
         judgement = await task("mismatch", show={**facts, "order": order, "off": differences}, form=MismatchJudged)

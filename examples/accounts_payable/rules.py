@@ -75,6 +75,20 @@ def vendor_unusable(vendor: Vendor | None) -> bool:
 
 
 @rule
+def vendor_problem(vendor: Vendor | None, named: str) -> str:
+    """Why the vendor that the invoice or a person named cannot be used, in words."""
+    if vendor is not None:
+        return vendor.problem
+    return f"the master data do not know {named}" if named != "" else "no vendor was named"
+
+
+@rule
+def order_problem(vendor: Vendor, named: str) -> str:
+    """Why there is no order to match with, in words."""
+    return f"{vendor.name} has no order {named}" if named != "" else "no order was named"
+
+
+@rule
 def uncoded_lines(match: Match) -> list[LineMatch]:
     """Lines of which nothing says which cost centre pays."""
     return [line for line in match.lines if line.cost_centre == ""]

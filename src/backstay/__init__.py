@@ -40,7 +40,7 @@ if TYPE_CHECKING:
     from backstay.governance.budgets import Limits
     from backstay.governance.policy import Rule
     from backstay.language import DecisionTable, Workflow, rule, workflow
-    from backstay.types import Decision, Done, IdempotencyKey, Sensitive, Winner
+    from backstay.types import Decision, Done, Happened, IdempotencyKey, Sensitive, Winner
 
 _HOMES = {
     "Action": "actions",
@@ -55,6 +55,7 @@ _HOMES = {
     "Decision": "types",
     "DecisionTable": "language",
     "Done": "types",
+    "Happened": "types",
     "IdempotencyKey": "types",
     "Limits": "governance.budgets",
     "NotRetryable": "errors",
@@ -99,6 +100,7 @@ __all__ = [
     "Decision",
     "DecisionTable",
     "Done",
+    "Happened",
     "IdempotencyKey",
     "Limits",
     "NotRetryable",

@@ -78,7 +78,8 @@ class Action(Generic[R]):
     """Queue whose members decide when the gateway holds a call of this action."""
     compensate: Action[Any] | None = None
     probe: Callable[..., Any] | None = None
-    """Asks the target whether an effect under a key happened: returns its result, or None if it did not."""
+    """Asks the target whether an effect under a key happened: returns its result, or None if it did not. Where the
+    result may be None itself, it returns `Happened(result)`."""
     breaker: Breaker | None = None
     concurrency: int | None = None
     rate: Rate | None = None
@@ -264,3 +265,21 @@ def check_action(declared: Action[Any]) -> None:
         _ = declared.interface
     except (PydanticSchemaGenerationError, PydanticUserError, NameError, TypeError) as error:
         raise ActionRefusedAtImport(f"action {declared.name!r}: its types have no JSON Schema: {error}") from error
+    if declared.probe is not None and _admits_none(declared) and not _says_happened(declared.probe):
+        raise ActionRefusedAtImport(
+            f"action {declared.name!r} may return None, and from its probe that means 'it did not happen'; "
+            "let the probe return Happened(result) when it did, and annotate it `-> Happened | None`"
+        )
+
+
+def _admits_none(declared: Action[Any]) -> bool:
+    try:
+        declared.result.validate_python(None)
+    except ValidationError:
+        return False
+    return True
+
+
+def _says_happened(probe: Callable[..., Any]) -> bool:
+    said = inspect.get_annotations(probe).get("return")
+    return "Happened" in (said if isinstance(said, str) else repr(said))

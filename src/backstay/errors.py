@@ -64,6 +64,12 @@ class StoreUnavailable(OperatorError):
     code = "UNAVAILABLE"
 
 
+class WriteRefused(OperatorError):
+    """What was to be written breaks a rule of the store; trying again cannot help, so its run needs attention."""
+
+    code = "WRITE_REFUSED"
+
+
 class StoreFenced(OperatorError):
     """Another worker took this store over; this one must stop."""
 

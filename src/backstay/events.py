@@ -456,10 +456,11 @@ KINDS: Final = {cls: kind for kind, cls in EVENTS.items()}
 FROM_OUTSIDE: Final = frozenset(
     {
         RunStarted, CancelRequested, AttentionCleared, CallRetried, CallSettled, ApprovalDecided, TaskCompleted,
-        ItemClaimed, ItemReleased, SignalReceived, SystemRecorded,
+        ItemClaimed, ItemReleased, SignalReceived, SystemRecorded, ApprovalRequested, TaskOpened, WaitOpened,
+        ChildStarted, Noted,
     }
 )  # fmt: skip
-"""Events whose fields callers fill in: read back before they are written, so that none can spoil a journal."""
+"""Events whose fields callers or workflows fill in: read back before they are written, so that none can spoil a journal."""
 
 _ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {}
 _WRITERS: Final[dict[type[Event], tuple[str, Callable[..., bytes]]]] = {}

@@ -86,6 +86,13 @@ class Done(BaseModel):
     at: datetime
 
 
+@dataclass(frozen=True)
+class Happened:
+    """What a `probe` returns to say that the effect happened where its result may be None."""
+
+    result: Any = None
+
+
 class Winner(BaseModel):
     """Which command of a `race` finished first, and what it returned."""
 

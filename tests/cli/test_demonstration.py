@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from typed import Cli, wait_until
 
+from backstay.engine.application import LOCK_FILE, take_lock
+
 DEMO = [sys.executable, "-m", "backstay.cli", "demo"]
 
 
@@ -53,6 +55,19 @@ def test_it_tells_what_happens_and_what_to_try(tmp_path: Path) -> None:
     assert "posted, ERP-" in text
     assert "Try, in another terminal:" in text
     assert "goes on from here" in text
+
+
+def test_a_home_that_another_worker_owns_is_left_as_it_is(cli: Cli, tmp_path: Path) -> None:
+    home = tmp_path / "owned"
+    home.mkdir()
+    lock = take_lock(home / LOCK_FILE)
+    try:
+        answer = cli("demo", "--once", "--json", "--home", str(home))
+    finally:
+        lock.close()
+    assert answer.code == 5
+    assert answer.json["error"]["code"] == "LOCKED"
+    assert [path.name for path in home.iterdir()] == [LOCK_FILE]
 
 
 def test_without_the_example_it_says_where_to_find_it(

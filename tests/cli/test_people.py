@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from typed import Cli, Start
@@ -36,7 +37,11 @@ def test_the_inbox_lists_what_waits(cli: Cli, claim: Start) -> None:
     shown = cli("inbox").out
     assert f"{run[-8:]}/1" in shown
     assert "approve, reject" in shown
-    assert cli("inbox", "--queue", "other").out == "Nothing waits in other.\n"
+    assert set(listed[0]) >= {"about", "do", "title", "opened_at"}
+    assert cli("inbox", "--queue", "receipts").out == "Nothing waits in receipts.\n"
+    unknown = cli("inbox", "--queue", "other", "--json")
+    assert unknown.code == 3
+    assert "managers" in unknown.json["error"]["message"]
 
 
 def test_a_decision_is_recorded_and_the_next_worker_goes_on(cli: Cli, claim: Start) -> None:
@@ -88,6 +93,80 @@ def test_a_task_takes_a_form_and_names_the_field_that_is_wrong(cli: Cli, claim: 
     claim("41")
     assert cli("show", run, "--json").json["status"] == "finished"
     assert "Task done" in cli("log", run).out
+
+
+REVIEW = """
+from decimal import Decimal
+from typing import Literal
+from pydantic import BaseModel
+from backstay import action, task, workflow
+
+class Corrected(BaseModel):
+    reject: str = ""
+    total: Decimal | None = None
+
+class Verdict(BaseModel):
+    verdict: Literal["accept", "reject"]
+    comment: str = ""
+
+@action(effect="irreversible")
+async def pay(payee: str, amount: Decimal) -> str:
+    return "paid"
+
+@workflow
+async def review(name: str) -> str:
+    first = await task("readers", show={"name": name, "doubts": ["no total"]}, form=Corrected, title="Read it")
+    if first.reject:
+        return "rejected"
+    second = await task("deciders", show={"off": "3 more than received"}, form=Verdict)
+    if second.verdict == "reject":
+        return "refused"
+    return await pay(name, Decimal("12.50"))
+"""
+
+
+def test_a_task_shows_its_form_and_what_to_type(cli: Cli, project: Path) -> None:
+    (project / "review.py").write_text(REVIEW, "utf-8")
+    run = cli("start", "review.py:review", "-i", "name=ACME", "--json").json["run"]
+    item = f"{run[-8:]}/1"
+    told = cli("show", item).out
+    assert "task for readers  Read it" in told
+    assert "doubts no total" in told
+    assert "  reject text (optional)\n  total  amount (optional)\n" in told
+    assert f"backstay done {item} --form reject=TEXT --form total=AMOUNT\n" in told
+
+    assert cli("done", item, "--as", "olga", "--json").code == 2  # an empty form is said, not slipped
+    assert cli("done", item, "--form", "total=much", "--as", "olga", "--json").code == 6
+
+
+def test_a_form_says_what_it_allows(cli: Cli, project: Path) -> None:
+    (project / "review.py").write_text(REVIEW, "utf-8")
+    run = cli("start", "review.py:review", "-i", "name=ACME", "--json").json["run"]
+    assert cli("done", run, "--empty", "--as", "olga").code == 0
+    cli("start", "review.py:review", "-i", "name=other", "--json")
+    wait = cli("show", run, "--json").json["waits"][0]
+    assert [(field["name"], field["required"], field["allowed"]) for field in wait["fields"]] == [
+        ("verdict", True, ["accept", "reject"]),
+        ("comment", False, []),
+    ]
+    assert wait["show"] == {"off": "3 more than received"}
+    error = cli("done", run, "--form", "verdict=perhaps", "--as", "olga", "--json").json["error"]
+    assert "accept | reject" in error["fields"]["verdict"]
+    assert "comment" in error["message"]
+    assert cli("done", run, "--form", "verdict=accept", "--as", "olga").code == 0
+    cli("start", "review.py:review", "-i", "name=third", "--json")
+    held = cli("show", run, "--json").json["waits"][0]
+    assert (held["kind"], held["action"], held["args"]) == ("approval", "pay", {"payee": "ACME", "amount": "12.50"})
+    assert "cannot be taken back" in held["why"]
+    told = cli("show", run).out
+    for part in (r"payee +ACME", r"amount +12\.50", r"why +this cannot be taken back", r"backstay approve "):
+        assert re.search(part, told), part
+
+
+def test_done_on_an_approval_names_the_commands_that_fit(cli: Cli, claim: Start) -> None:
+    answer = cli("done", claim(), "--as", "olga")
+    assert answer.code == 4
+    assert re.search(r"`[\w ]*backstay approve` or `[\w ]*backstay reject`", answer.err)
 
 
 def test_queues_count_what_lies_there_and_name_the_owner(cli: Cli, claim: Start) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 from typed import Cli
@@ -31,6 +32,37 @@ def test_init_keeps_what_is_there(cli: Cli, project: Path) -> None:
     answer = cli("init", ".", "--json")
     assert answer.code == 4
     assert "app.py" in answer.json["error"]["message"]
+
+
+def test_init_makes_what_is_missing_and_keeps_the_rest(cli: Cli, project: Path) -> None:
+    (project / "README.md").unlink()
+    (project / "app.py").write_text("# mine\n", "utf-8")
+    answer = cli("init", ".", "--json")
+    assert answer.json["files"] == ["README.md"]
+    assert (project / "app.py").read_text("utf-8") == "# mine\n"
+
+
+def test_a_new_project_depends_on_the_backstay_that_made_it(project: Path) -> None:
+    made = tomllib.loads((project / "pyproject.toml").read_text("utf-8"))
+    source = made["tool"]["uv"]["sources"]["backstay"]
+    assert source["editable"] is True
+    assert (Path(source["path"]) / "src" / "backstay").is_dir()
+    assert "://" not in (project / "README.md").read_text("utf-8")
+
+
+def test_a_new_project_refuses_a_mistyped_key_and_an_amount_that_is_none(cli: Cli, project: Path) -> None:
+    base = ("start", "app.py:reimburse", "--json", "-i", "claim.employee=ann")
+    answer = cli(*base, "-i", "claim.amount=40", "-i", "claim.purpos=train")
+    assert answer.code == 6
+    assert set(answer.json["error"]["fields"]) == {"claim.purpos"}
+    assert set(cli(*base, "-i", "claim.amount=-40").json["error"]["fields"]) == {"claim.amount"}
+
+
+def test_check_takes_directories_and_names_what_is_missing(cli: Cli, project: Path) -> None:
+    assert {flow["name"] for flow in cli("check", ".", "--json").json["workflows"]} == {"reimburse"}
+    assert cli("check", "nofile.py", "--json").code == 3
+    (project / "bare").mkdir()
+    assert cli("check", "bare", "--json").code == 3
 
 
 def test_check_points_at_the_line(cli: Cli, project: Path) -> None:
@@ -67,6 +99,7 @@ def test_a_file_with_an_error_names_its_line(cli: Cli, project: Path) -> None:
 def test_graph_draws_mermaid_and_svg(cli: Cli, project: Path) -> None:
     assert cli("graph", "app.py:reimburse", "--format", "mermaid").out.startswith("flowchart")
     assert cli("graph", "app.py:reimburse", "-o", "flow.svg").code == 0
+    assert cli("graph", "app.py:reimburse", "-o", "nowhere/flow.svg", "--json").code == 3
     assert (project / "flow.svg").read_text("utf-8").startswith("<svg")
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from typed import Cli, Start, Worker, wait_until
 
-from backstay.engine.control import RemoteClient, find_worker
+from backstay.engine.control import RemoteClient, find_worker, is_owned
 from backstay.errors import InvalidInput, NotAllowed
 
 
@@ -159,6 +159,47 @@ def test_dev_starts_again_when_a_file_changes(project: Path) -> None:
     assert "app.py changed; starting again" in told
     assert process.returncode == 0
     assert not token.exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="asks for a polite signal")
+def test_a_worker_dies_with_the_dev_that_started_it(project: Path) -> None:
+    command = [sys.executable, "-m", "backstay.cli", "dev", "app.py"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ.copy(), stdin=subprocess.DEVNULL
+    )
+    file = project / ".backstay" / "worker.json"
+    wait_until(file.exists)
+    assert is_owned(project / ".backstay")
+    process.kill()
+    process.wait(30)
+    wait_until(lambda: not is_owned(project / ".backstay"))
+    assert not file.exists()
+
+
+def test_dev_says_that_it_waits_when_a_file_is_refused(project: Path) -> None:
+    (project / "app.py").write_text("import nowhere_at_all\n", "utf-8")
+    command = [sys.executable, "-m", "backstay.cli", "dev", "app.py"]
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy()
+    )
+    assert process.stdout is not None
+    told = ""
+    for line in process.stdout:
+        told += line
+        if "started again when a Python file is saved" in line:
+            break
+    process.terminate()
+    process.communicate(timeout=30)
+    assert "line 1: ModuleNotFoundError" in told
+    assert "started again when a Python file is saved" in told
+
+
+def test_after_a_decision_it_says_what_came_next(cli: Cli, worker: Worker, claim: Start) -> None:
+    run = claim("250", receipt="false")
+    wait_until(lambda: status(cli, run) == "waiting")
+    answer = cli("done", run, "--form", "found=true", "--as", "olga")
+    assert "The case now waits in managers." in answer.out
+    assert cli("approve", run, "--as", "mia", "--json").json["status"] == "finished"
 
 
 def test_dev_does_not_wait_for_a_file_that_is_not_there(cli: Cli, project: Path) -> None:

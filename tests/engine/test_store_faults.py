@@ -7,8 +7,8 @@ import os
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import pytest
@@ -21,16 +21,21 @@ from backstay.testing import Harness, harness
 
 BIG = "x" * 1_000_000
 done: list[str] = []
+meanwhile: list[Callable[[], object]] = []
+"""What happens while something is fetched."""
 
 
 @pytest.fixture(autouse=True)
 def _soon_again(monkeypatch: pytest.MonkeyPatch) -> None:
     done.clear()
+    meanwhile.clear()
     monkeypatch.setattr(runner, "STORE_RETRY_SECONDS", 0.01)
 
 
 @action(effect="read")
 async def fetch(size: int) -> str:
+    while meanwhile:
+        meanwhile.pop()()
     return "x" * size
 
 
@@ -143,8 +148,9 @@ async def test_starts_at_once_under_one_key_are_acknowledged_only_if_the_run_exi
 
 async def test_a_run_that_meets_a_full_disk_goes_on_when_there_is_room() -> None:
     async with harness(app) as it:
-        run = await it.client.start(big_things, {"text": "short"})
-        with full_disk(it):
+        with ExitStack() as full:
+            meanwhile.append(lambda: full.enter_context(full_disk(it)))
+            run = await it.client.start(big_things, {"text": "short"})
             await asyncio.sleep(0.05)
             assert it.status(run) == "running"
         while it.status(run) == "running":
@@ -195,16 +201,16 @@ async def test_a_timer_that_could_not_be_recorded_fires_later(monkeypatch: pytes
             await asyncio.sleep(0.01)
 
 
-async def test_a_keyed_child_that_could_not_be_written_is_created_later() -> None:
+async def test_a_run_whose_write_the_store_refuses_needs_attention_and_goes_on_after_a_retry() -> None:
     async with harness(app) as it:
-        run = await it.client.start(parent, {"name": "k"})
         connection = journal_of(it)._connection
         connection.execute(
             "CREATE TRIGGER no BEFORE INSERT ON runs WHEN NEW.workflow = 'posts' BEGIN SELECT RAISE(ABORT, 'no'); END"
         )
-        await asyncio.sleep(0.05)
-        assert it.status(run) == "running"
+        run = await it.start(parent, name="k")
+        assert it.status(run) == "attention"
         connection.execute("DROP TRIGGER no")
+        assert await it.client.retry(run, by="ops") == 1
         assert await it.result(run) == "a"
 
 

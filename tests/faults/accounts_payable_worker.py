@@ -51,6 +51,9 @@ class Life:
     people: bool = False
     """Whether people release payments and work on the manual backlog."""
     clock_behind: float = 0.0
+    patience: float = 0.0
+    """Seconds after which posting and paying are given up, where the ERP hangs; 0: as the actions say. A machine under
+    load may need longer than a short patience for an honest posting."""
     largest_file: int = 0
     """Bytes to which the system lets any of its files grow; 0: any number."""
     largest_store: int = 0
@@ -75,9 +78,10 @@ def work(life: Life, parent: Connection) -> None:
     """Live one life; whatever goes wrong is told to the parent."""
     limit_files(life.largest_file)
     watch_commits(life)
-    books.HANG_SECONDS = 0.6
-    for action in (create_invoice, create_invoice_from_backlog, submit_payment):
-        vars(action)["timeout_seconds"] = 0.2
+    if life.patience:
+        books.HANG_SECONDS = 3 * life.patience
+        for action in (create_invoice, create_invoice_from_backlog, submit_payment):
+            vars(action)["timeout_seconds"] = life.patience
     try:
         asyncio.run(go_on(life, lambda word, value=None: parent.send((word, value))))
     except BackstayError as error:

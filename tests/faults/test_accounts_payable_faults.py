@@ -7,7 +7,7 @@ import shutil
 import sqlite3
 import sys
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from contextlib import closing
 from dataclasses import replace
 from pathlib import Path
@@ -26,6 +26,8 @@ from examples.accounts_payable.tests.office import office
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL and file limits are POSIX")
 
 INVOICE = "brandt-januar.pdf"
+PATIENCE = 0.2
+"""Seconds for which an ERP that hangs is waited for."""
 PARTS = 4
 """Long walks are divided, so that they run side by side."""
 
@@ -58,11 +60,11 @@ def paid_once(home: Path) -> None:
     all_is_well(home)
 
 
-def killed_at(points: Iterable[int], where: Path, faults: Iterable[tuple[str, FaultKind]] = ()) -> int:
+def killed_at(points: Iterable[int], where: Path, faults: Sequence[tuple[str, FaultKind]] = ()) -> int:
     """Kill a fresh worker after each of these commits and let another go on; answers with how many were killed."""
     killed = 0
     for point in points:
-        life = alone(where / str(point))
+        life = replace(alone(where / str(point)), patience=PATIENCE if faults else 0.0)
         for operation, kind in faults:
             seed(life.home / "erp.db", faults=False).fail(operation, kind=kind)
         ended = live(replace(life, die_at=point))
@@ -196,15 +198,15 @@ async def test_a_person_who_answers_a_case_without_its_definition_is_told_and_so
             db.execute("DELETE FROM definitions")
         await ap.it.open()
         with pytest.raises(DefinitionMissing, match="is not in the store; restore it from a backup"):
-            await ap.fills_in("missing-po", po_number="PO-045071")
+            await ap.fills_in("missing-po", verdict="found", po_number="PO-045071")
         await ap.it.settle()
         assert ap.it.waits_in(run) == ["missing-po", "operators"]
         with pytest.raises(Conflict, match="needs attention; `backstay retry` it, then it can be answered"):
-            await ap.fills_in("missing-po", po_number="PO-045071")
+            await ap.fills_in("missing-po", verdict="found", po_number="PO-045071")
         with closing(sqlite3.connect(ap.home / "backstay.db")) as db, db:
             db.executemany("INSERT INTO definitions VALUES (?, ?, ?, ?)", rows)
         await ap.it.client.retry(run, by="ines")
         await ap.it.settle()
-        await ap.fills_in("missing-po", po_number="PO-045071")
+        await ap.fills_in("missing-po", verdict="found", po_number="PO-045071")
         assert await ap.ending() == Ending("queued", "coding")
     all_is_well(ap.home)

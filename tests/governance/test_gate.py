@@ -296,17 +296,23 @@ def changed_app() -> Iterator[App]:
     yield later
 
 
-async def test_an_action_whose_interface_changed_is_denied(changed_app: App) -> None:
+async def test_a_run_whose_action_changed_its_interface_waits_until_the_old_one_is_back(changed_app: App) -> None:
     async with harness(app) as it:
         run = await it.start(waits_then_places, order={"number": "7", "lines": []})
         await it.close()
         it.app = changed_app
         await it.open()
         await it.client.signal(run, "go")
-        assert await it.result(run) == (
-            "pinned-interface: the deployed action 'place' no longer has the interface that this version was checked against"
-        )
+        await it.settle()
+        assert it.status(run) == "attention"
+        assert "no longer has the interface that this version was checked against" in (it.run(run).summary or "")
         assert done == []
+        await it.close()
+        it.app = app
+        await it.open()
+        await it.client.retry(run, by="ops")
+        await it.settle()
+        assert (it.status(run), done) == ("finished", ["place 7"])
 
 
 async def test_an_action_that_is_not_deployed_parks_the_run_until_it_is() -> None:

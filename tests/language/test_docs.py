@@ -33,9 +33,11 @@ def diagnostics_page() -> str:
         lines += ["", f"## {title}"]
         for code, entry in CODES.items():
             if code[1] == group:
-                words = (text.replace("{{", "{").replace("}}", "}") for text in (entry.title, entry.reason, entry.help))
-                what, why, instead = words
+                texts = (entry.title, entry.reason, entry.help, entry.in_rule)
+                what, why, instead, in_rule = (text.replace("{{", "{").replace("}}", "}") for text in texts)
                 lines += ["", f"### {code}: {what}", "", f"**Why:** {why}.", "", f"**Instead:** {instead}."]
+                if in_rule:
+                    lines += ["", f"**In a rule:** {in_rule}."]
     return "\n".join(lines) + "\n"
 
 
@@ -53,6 +55,7 @@ def test_every_code_says_what_why_and_what_instead() -> None:
         assert entry.reason
         assert entry.help
         assert not entry.help.endswith(".")
+        assert not entry.in_rule.endswith(".")
 
 
 @pytest.mark.parametrize("number", range(len(BLOCKS)))

@@ -15,12 +15,13 @@ from driver import run
 from backstay.language import Workflow, check_file, compile_definition
 
 HEADER = """
+from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from decimal import Decimal
 from enum import Enum
 from typing import Any
 from pydantic import BaseModel
-from backstay.commands import note
+from backstay.commands import note, sleep
 from backstay.errors import ProcessError, ProgramLimit
 from backstay.language import rule, workflow
 
@@ -28,6 +29,20 @@ TABLE = {"a": [1, 2], "b": {"c": 3}}
 
 class Colour(Enum):
     RED = [1]
+
+@dataclass(frozen=True)
+class Key:
+    vendor: str
+
+@dataclass(order=True)
+class Internals:
+    rank: int = 0
+    returns: str = ""
+    core_schema: str = ""
+    model_fields_set: str = ""
+    args: str = ""
+    tzinfo: str = ""
+    site: str = ""
 
 class Box(BaseModel):
     items: list[int] = []
@@ -83,6 +98,20 @@ def ends(tmp_path: Path) -> Flow:
         "return len([1 for a in range(1000) for b in range(1000)])",
         "while True:\n    try:\n        while True:\n            pass\n    except ProgramLimit:\n        pass",
         "return Box().deep(Box())",
+        "return int('1' * 641)",
+        "return str(10 ** 640)",
+        "return int(Decimal('1e640'))",
+        "big = [0] * 1_000_000\nfor i in range(300):\n    if -1 in big:\n        return i",
+        "big = 'x' * 1_000_000\nfor i in range(90_000):\n    if f'y{i}' in big:\n        return i",
+        "big, other = [0] * 1_000_000, [0] * 1_000_000\nfor i in range(300):\n    if big != other:\n        return i",
+        "kept: list[str] = []\nfor i in range(600):\n    kept.append('x' * 999_000 + f'{i}')",
+        "big, kept = [0] * 1_000_000, [[0]]\nfor i in range(300):\n    kept.append(big[1:])",
+        "big = 'x' * 1_000_000\nfor i in range(9_000):\n    big.upper()",
+        "x: Any = [1]\nfor _ in range(60):\n    x = [x, x]\nreturn x",
+        "x: Any = [1]\nfor _ in range(60):\n    x = [x, x]\nawait note('x', data=x)",
+        "x: Any = [1]\ny: Any = [1]\nfor _ in range(60):\n    x, y = [x, x], [y, y]\nreturn x == y",
+        "x: Any = []\ny: Any = []\nfor _ in range(900):\n    x, y = [x], [y]\nreturn x == y",
+        "x: Any = []\nx.append(x)\ny: Any = []\ny.append(y)\nreturn sorted([x, y])",
     ],
 )
 def test_values_and_loops_that_explode_end_the_run(ends: Flow, body: str) -> None:
@@ -120,6 +149,47 @@ def test_a_list_in_a_constant_is_a_tuple(ends: Flow) -> None:
 )
 def test_a_field_name_does_not_reach_the_methods_of_other_values(ends: Flow, body: str) -> None:
     assert ends("box = Box()\n" + body) == "AttributeError"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        "return sleep('1s').site",
+        "return note('x').returns",
+        "return Box().model_fields_set",
+        "return datetime(2026, 1, 1, tzinfo=UTC).tzinfo",
+        "try:\n    return [1 / 0]\nexcept Exception as error:\n    return error.args",
+        "try:\n    raise ValueError('x')\nexcept Exception as error:\n    return error.site",
+        "x = [1]\nreturn x.rank",
+    ],
+)
+def test_a_field_of_one_class_is_no_field_of_another(ends: Flow, body: str) -> None:
+    assert ends(body) == "AttributeError"
+
+
+def test_methods_that_a_dataclass_generates_have_what_they_need(ends: Flow) -> None:
+    body = "one = {Key('a'): 1}\nreturn [one[Key('a')], Key('a') == 'a', Internals(1) < Internals(2)]"
+    assert ends(body) == [1, False, True]
+    assert ends("key = Key('a')\nkey.vendor = 'b'") == "FrozenInstanceError"
+
+
+@pytest.mark.parametrize(
+    ("raised", "message"),
+    [
+        ("ValueError('a', sleep('1s'), Box(), 1.5)", "('a', <Sleep>, Box(items=[], index=0, format='f'), 1.5)"),
+        ("ValueError(ValueError('inner'))", "ValueError"),
+        ("ValueError(sleep('1s'))", "<Sleep>"),
+        ("KeyError(3)", "3"),
+        ("ValueError()", ""),
+    ],
+)
+def test_the_text_of_an_error_is_the_same_in_every_process(ends: Flow, raised: str, message: str) -> None:
+    assert ends(f"try:\n    raise {raised}\nexcept Exception as error:\n    return str(error)") == message
+
+
+def test_the_text_of_an_error_never_fails(ends: Flow) -> None:
+    body = "x: Any = []\nfor _ in range(90):\n    x = [x]\nraise ValueError('a', x)"
+    assert ends(body) == "ValueError"
 
 
 def test_fields_with_the_names_of_methods_are_read_from_models(ends: Flow) -> None:

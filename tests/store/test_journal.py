@@ -180,14 +180,14 @@ async def test_an_event_that_would_leave_a_gap_is_refused(journal: Journal, read
     chain = Chain("r")
     await journal.submit(chain.write("one"))
     chain.write("lost")
-    with pytest.raises(StoreUnavailable, match="does not follow event 1"):
+    with pytest.raises(StoreUnavailable, match="does not build on event 1"):
         await journal.submit(chain.write("after the gap"))
     assert texts(reader, "r") == ["one"]
 
 
 async def test_an_event_that_is_there_already_is_refused(journal: Journal, reader: Reader) -> None:
     await journal.submit(Chain("r").write("one"))
-    with pytest.raises(StoreUnavailable, match="does not follow"):
+    with pytest.raises(StoreUnavailable, match="does not build on"):
         await journal.submit(Chain("r").write("one again"))
     assert texts(reader, "r") == ["one"]
 
@@ -199,7 +199,7 @@ async def test_a_gap_is_refused_after_reopening_too(path: Path) -> None:
     await asyncio.to_thread(journal.close)
     chain.write("lost")
     journal = Journal(path, synchronous="OFF")
-    with pytest.raises(StoreUnavailable, match="does not follow event 1"):
+    with pytest.raises(StoreUnavailable, match="does not build on event 1"):
         await journal.submit(chain.write("after the gap"))
     await asyncio.to_thread(journal.close)
 
@@ -345,3 +345,15 @@ def test_an_event_is_written_without_its_defaults_and_read_back() -> None:
 def test_what_is_no_event_is_refused(kind: str, body: str) -> None:
     with pytest.raises(ValueError, match=r"unknown event kind|validation error"):
         ev.decode(kind, body)
+
+
+async def test_an_event_that_builds_on_one_that_was_never_committed_is_refused(journal: Journal) -> None:
+    chain = Chain("r")
+    await journal.submit(chain.write("one"))
+    lost = Chain("r")
+    lost.head = chain.head
+    lost.write("never handed in")
+    orphan = lost.write("builds on it")
+    await journal.submit(chain.write("two"))
+    with pytest.raises(StoreUnavailable, match="does not build on"):
+        await journal.submit(orphan)

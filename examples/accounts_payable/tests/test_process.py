@@ -41,7 +41,7 @@ async def test_an_unreadable_file_waits_with_the_clerks_who_are_told_what_is_wro
         assert shown["document"]["name"] == "x-password.pdf"
         assert shown["doubts"] == "'x-password.pdf' is protected by a password: ask the sender for a copy without one"
         assert (home / "documents" / shown["document"]["path"]).is_file()
-        await ap.fills_in("unreadable", reject="asked the sender for a copy without a password")
+        await ap.fills_in("unreadable", verdict="reject", comment="asked the sender for a copy without a password")
         assert await ap.it.result(run) == {
             "status": "rejected", "invoice_id": "", "reason": "asked the sender for a copy without a password",
         }  # fmt: skip
@@ -57,7 +57,7 @@ async def test_a_person_reads_what_the_machine_is_not_sure_of_and_the_case_goes_
         shown = ap.shown("invoice-review")
         assert shown["doubts"] == ["total is unsure", "currency is missing"]
         assert (shown["number"], shown["page"]["number"]) == ("MF3929345", 1)
-        await ap.fills_in("invoice-review", total="2781.89", net="2261.70", currency="EUR")
+        await ap.fills_in("invoice-review", verdict="read", total="2781.89", net="2261.70", currency="EUR")
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["MF3929345"]
 
@@ -66,9 +66,16 @@ async def test_a_scan_stays_with_its_reader_until_nothing_is_missing(home: Path,
     async with office(home) as ap:
         await ap.arrives("x-scanned.pdf")
         assert ap.shown("invoice-review")["doubts"] == ["page 1 to 1 are pictures without text: read them by eye"]
-        await ap.fills_in("invoice-review", vendor="Hawthorne Office Supplies Ltd", number="HOS-118240")
+        await ap.fills_in("invoice-review", verdict="read", vendor="Hawthorne Office Supplies Ltd", number="HOS-118240")
         assert ap.shown("invoice-review")["doubts"] == ["issued is missing", "total is missing", "currency is missing"]
-        await ap.fills_in("invoice-review", issued="2026-02-10", currency="GBP", total="6620.59", po_number="PO-045071")
+        await ap.fills_in(
+            "invoice-review",
+            verdict="read",
+            issued="2026-02-10",
+            currency="GBP",
+            total="6620.59",
+            po_number="PO-045071",
+        )
         await ap.fills_in("mismatch", verdict="accept", comment="checked by eye")
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["HOS-118240"]
@@ -80,13 +87,13 @@ async def test_an_unknown_vendor_is_set_up_and_the_case_goes_on(home: Path, erp:
         assert ap.owner("vendor-set-up") == "vendor-master-data"
         shown = ap.shown("vendor-set-up")
         assert (shown["vendor"], shown["record"], shown["page"]["vendor"]) == ("Quayside Catering Ltd", None, 1)
-        await ap.fills_in("vendor-set-up", vendor_id="V-2001")
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-2001")
         assert await ap.ending() == Ending("queued", "vendor-set-up")
         erp.add_vendor(
             id="V-2001", name="Quayside Catering Ltd", vat="", iban="", status="active", cost_centre="4200",
             country="GB", currency="GBP",
         )  # fmt: skip
-        await ap.fills_in("vendor-set-up", vendor_id="V-2001")
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-2001")
         assert ap.shown("missing-po")["record"]["id"] == "V-2001"
 
 
@@ -94,12 +101,12 @@ async def test_a_blocked_vendor_and_new_bank_details_stop_the_case_with_their_re
     async with office(home) as ap:
         await ap.arrives("tyrol-kran.pdf")
         assert ap.shown("vendor-set-up")["record"]["problem"] == "vendor V-1014 is blocked by purchasing"
-        await ap.fills_in("vendor-set-up", reject="blocked since the crane accident")
+        await ap.fills_in("vendor-set-up", verdict="reject", comment="blocked since the crane accident")
         await ap.arrives("colombo-iban-nuovo.pdf")
         problem = ap.shown("vendor-set-up")["record"]["problem"]
         assert problem.startswith("the invoice asks to pay IT96 … 2854, and the master data of V-1005 say")
         assert problem.endswith(": confirm by telephone")
-        await ap.fills_in("vendor-set-up", vendor_id="V-1005")
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-1005")
         assert (await ap.endings())["colombo-iban-nuovo.pdf"] == Ending("posted")
     assert numbers(erp) == ["484/2026"]
 
@@ -110,10 +117,10 @@ async def test_an_invoice_without_an_order_goes_on_when_purchasing_finds_it(home
         assert ap.owner("missing-po") == "purchasing"
         shown = ap.shown("missing-po")
         assert (shown["invoice"]["po_number"], shown["record"]["id"]) == ("PO-045479", "V-1008")
-        await ap.fills_in("missing-po", po_number="PO-000000")
+        await ap.fills_in("missing-po", verdict="found", po_number="PO-000000")
         assert await ap.ending() == Ending("queued", "missing-po")
-        await ap.fills_in("missing-po", po_number="PO-045445")
-        await ap.fills_in("coding", lines=codes(ap))
+        await ap.fills_in("missing-po", verdict="found", po_number="PO-045445")
+        await ap.fills_in("coding", verdict="coded", lines=codes(ap))
         assert await ap.ending() == Ending("posted")
     assert numbers(erp) == ["INV-7858-26"]
 
@@ -130,8 +137,9 @@ async def test_the_cost_centre_owner_codes_what_nothing_else_can(home: Path, erp
         assert ap.owner("coding") == "cost-centre-owners"
         (line,) = ap.shown("coding")["lines"]
         assert (line["description"], line["amount"]) == ("Divers et frais selon accord", "89.66")
-        await ap.fills_in("coding", lines=[{"description": "something else", "cost_centre": "4200"}])
-        await ap.fills_in("coding", lines=codes(ap))
+        await ap.fills_in("coding", verdict="coded", lines=[{"description": "something else", "cost_centre": "4200"}])
+        assert ap.shown("coding")["problem"] == "these lines still have no cost centre"
+        await ap.fills_in("coding", verdict="coded", lines=codes(ap))
         assert await ap.ending() == Ending("posted")
     with erp.transaction() as db:
         assert db.execute("SELECT count(*) FROM invoice_lines WHERE cost_centre = ''").fetchone()[0] == 0
@@ -158,8 +166,43 @@ async def test_a_form_that_does_not_fit_is_refused_by_field_and_the_task_stays(h
     async with office(home) as ap:
         await ap.arrives("hawthorne-0324.pdf")
         with pytest.raises(InvalidInput, match="po_numbr"):
-            await ap.fills_in("missing-po", po_numbr="PO-045071")
+            await ap.fills_in("missing-po", verdict="found", po_numbr="PO-045071")
         assert await ap.ending() == Ending("queued", "missing-po")
+
+
+@pytest.mark.parametrize(
+    ("invoice", "queue"),
+    [
+        ("x-password.pdf", "unreadable"),
+        ("meridian-unclear.pdf", "invoice-review"),
+        ("quayside-lunch.pdf", "vendor-set-up"),
+        ("hawthorne-0324.pdf", "missing-po"),
+        ("lumiere-divers.pdf", "coding"),
+    ],
+)
+async def test_an_empty_form_is_refused_and_names_the_verdict_that_it_lacks(
+    invoice: str, queue: str, home: Path, erp: Erp
+) -> None:
+    async with office(home) as ap:
+        await ap.arrives(invoice)
+        item = ap.item(queue)
+        with pytest.raises(InvalidInput, match="verdict"):
+            await ap.fills_in(queue)
+        assert ap.item(queue) == item
+
+
+async def test_a_task_that_comes_back_says_why(home: Path, erp: Erp) -> None:
+    async with office(home) as ap:
+        await ap.arrives("quayside-lunch.pdf")
+        assert ap.shown("vendor-set-up")["problem"] == "the master data do not know Quayside Catering Ltd"
+        await ap.fills_in("vendor-set-up", verdict="use")
+        assert ap.shown("vendor-set-up")["problem"] == "no vendor was named"
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-1014")
+        assert ap.shown("vendor-set-up")["problem"] == "vendor V-1014 is blocked by purchasing"
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-1002")
+        assert ap.shown("missing-po")["problem"].endswith("has no order PO-045700")
+        await ap.fills_in("missing-po", verdict="found")
+        assert ap.shown("missing-po")["problem"] == "no order was named"
 
 
 # --- duplicates -----------------------------------------------------------------------------------------
@@ -377,7 +420,7 @@ async def test_no_bank_account_is_in_the_clear_in_any_file_of_the_engine(home: P
         await ap.approves("ap-approvers", by="paula")
         assert ap.shown("vendor-set-up")["invoice"]["vendor_iban"].startswith("pii:")
         await ap.it.restart()
-        await ap.fills_in("vendor-set-up", vendor_id="V-1005")
+        await ap.fills_in("vendor-set-up", verdict="use", vendor_id="V-1005")
     with erp.transaction() as db:
         accounts = [row["iban"] for row in db.execute("SELECT iban FROM vendors WHERE iban <> ''")]
     files = [path for path in home.glob("*") if path.is_file() and not path.name.startswith("erp.db")]

@@ -31,9 +31,14 @@ def audit() -> None:
 def verify(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
     """Check every event, chain, commit, head, definition and stored value; list all that is wrong."""
     from backstay.cli import screen
+    from backstay.errors import StoreUnavailable
 
-    with reading(home) as reader:
-        report = checked(reader, quiet=as_json)
+    try:
+        with reading(home) as reader:
+            report = checked(reader, quiet=as_json)
+    except StoreUnavailable as error:
+        reason = str(error).partition("; `backstay audit verify`")[0]
+        raise StoreUnavailable(f"{reason}: keep this file as evidence, and restore the store from a backup") from None
     if as_json:
         findings = [{"message": str(finding), **screen.as_json(finding)} for finding in report.findings]
         screen.show_json({"ok": report.ok, **screen.as_json(report), "findings": findings})

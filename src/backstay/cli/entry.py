@@ -145,12 +145,12 @@ def tell(code: str, message: str, fields: dict[str, str], as_json: bool, error: 
         return exit_code
     from rich.text import Text
 
-    from backstay.cli.screen import err
+    from backstay.cli.screen import commands, err
 
     if isinstance(error, WorkflowRefused):
         projects.print_diagnostics(error.diagnostics)
         return exit_code
-    err().print(Text.assemble(("error: ", "bold red"), message))
+    err().print(Text.assemble(("error: ", "bold red"), commands(message)), soft_wrap=True)
     if isinstance(error, InvalidInput) or fields:
         for name, wrong in fields.items() if not all(name in message for name in fields) else ():
             err().print(Text.assemble("  ", (name, "bold"), f": {wrong}"))

@@ -34,6 +34,7 @@ BY_ERROR: Final[dict[str, int]] = {
     "UNAVAILABLE": STORE,
     "FENCED": STORE,
     "STORE": STORE,
+    "WRITE_REFUSED": STORE,
     "OPERATOR": STORE,
     "NO_DEFINITION": STORE,
     "CORRUPTED": STORE,

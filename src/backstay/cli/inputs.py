@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
@@ -70,3 +72,25 @@ def _merge(into: dict[str, Any], more: dict[str, Any]) -> None:
             _merge(into[key], value)  # pyright: ignore[reportUnknownArgumentType] - JSON
         else:
             into[key] = value
+
+
+def differing(given: Any, kept: Any, name: str = "") -> Iterator[str]:
+    """Dotted names where what is given differs from what was recorded; what is not given took its default."""
+    if isinstance(given, dict) and isinstance(kept, dict):
+        for key, value in given.items():  # pyright: ignore[reportUnknownVariableType] - JSON
+            yield from differing(value, kept.get(key, given), f"{name}.{key}" if name else str(key))  # pyright: ignore
+    elif isinstance(given, list) and isinstance(kept, list) and len(given) == len(kept):
+        for number, (one, other) in enumerate(zip(given, kept, strict=True)):
+            yield from differing(one, other, f"{name}.{number}")
+    elif given != kept and not _same_number(given, kept):
+        yield name or "(whole input)"
+
+
+def _same_number(one: Any, other: Any) -> bool:
+    """250, 250.0 and "250.00" are one amount."""
+    if isinstance(one, bool) or isinstance(other, bool):
+        return False
+    try:
+        return Decimal(str(one)) == Decimal(str(other))
+    except InvalidOperation:
+        return False

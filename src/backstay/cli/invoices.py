@@ -20,11 +20,15 @@ from backstay.cli.following import News
 from backstay.cli.stores import STORE_FILE, reading
 from backstay.cli.story import MARKS, details
 from backstay.cli.worker import opened, stopping
+from backstay.engine.application import LOCK_FILE, take_lock
 from backstay.engine.client import Client
+from backstay.engine.control import is_owned
 from backstay.errors import NotFound
 from backstay.governance.audit import verify
 
 PACKAGE: Final = "examples.accounts_payable"
+NAMES: Final = 30
+"""Cells in which the name of a file is shown."""
 TOLD: Final = frozenset({"asked", "answered", "problem", "end", "failed"})
 """Marks of the lines that the demo tells; `backstay log` has the rest."""
 
@@ -119,6 +123,9 @@ async def first_wave(example: Example, client: Client, inbox: Any, teller: Telle
 
 
 def prepare(example: Example, home: Path) -> None:
+    """Lay out the folder and the ERP; a home that another process owns is refused before anything is written there."""
+    if is_owned(home):
+        take_lock(home / LOCK_FILE).close()  # raises, and names the owner
     home.mkdir(parents=True, exist_ok=True)
     example.app.set_up(home)
     fill(home / "inbox", example.app.INVOICES)
@@ -170,7 +177,9 @@ class Teller:
         if self._as_json or news.line.mark not in TOLD or aside:
             return
         width = screen.out().width
-        told = Text.assemble((self._name(news)[:26].ljust(27), "cyan"), *self._words(news))
+        told = Text(screen.one_line(self._name(news)), "cyan", no_wrap=True)
+        told.truncate(NAMES, overflow="ellipsis", pad=True)
+        told.append_text(Text.assemble(" ", *self._words(news)))
         told.truncate(width, overflow="ellipsis")
         screen.out().print(told, no_wrap=True)
 
@@ -179,14 +188,14 @@ class Teller:
         values = dict(news.line.details)
         yield (f"{sign} ", style)
         if news.line.mark == "end":
-            yield values.get("→", "finished").replace("status ", "").replace("invoice_id ", "")
+            yield screen.one_line(values.get("→", "finished")).replace("status ", "").replace("invoice_id ", "")
             return
-        yield news.line.text
+        yield screen.one_line(news.line.text)
         more = next((values[name] for name in ("reason", "error", "why", "problem") if name in values), "")
         if more:
-            yield (f"  {more}", "dim")
+            yield (f"  {screen.one_line(more)}", "dim")
         if news.line.mark == "answered":
-            yield (f"  {news.line.by}", "blue")
+            yield (f"  {screen.one_line(news.line.by)}", "blue")
 
     def _name(self, news: News) -> str:
         """The file that a case is about; other runs go by their workflow."""

@@ -10,10 +10,13 @@ import typer
 
 from backstay.cli.inputs import read_input
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, ItemName, Limit, Reason, person
-from backstay.cli.stores import about, change, find_item, goes_on, reading, store_exists
+from backstay.cli.stores import about, change, find_item, goes_on, reading, run_named
 
 if TYPE_CHECKING:
-    from backstay.store.views import QueueCount, Wait
+    from backstay.errors import InvalidInput
+    from backstay.operations.forms import Field
+    from backstay.store.database import Reader
+    from backstay.store.views import QueueCount, Run, Wait
 
 WHAT_TO_DO: dict[str, str] = {
     "approval": "approve, reject",
@@ -25,6 +28,9 @@ WHAT_TO_DO: dict[str, str] = {
     "attention": "retry",
 }
 """The command that each kind of item asks for."""
+
+MOMENT = 3.0
+"""Seconds for which a command waits to see what its run does next."""
 
 
 def inbox(
@@ -38,15 +44,18 @@ def inbox(
     from backstay.store.clock import Clock
     from backstay.store.views import read_wait
 
-    found: list[Wait] = []
-    words: dict[str, str] = {}
-    if store_exists(home):
-        with reading(home) as reader:
-            asked = {"queue": queue or None, "kind": None, "action": None, "people": 1, "limit": limit}
-            found = [read_wait(row) for row in reader.all("waits", asked)]
-            words = {} if as_json else {wait.run: about(reader, wait.run) for wait in found}
+    with reading(home) as reader:
+        check_queue(reader, home, queue)
+        asked = {"queue": queue or None, "kind": None, "action": None, "people": 1, "limit": limit}
+        found = [read_wait(row) for row in reader.all("waits", asked)]
+        words = {wait.run: about(reader, wait.run) for wait in found}
     if as_json:
-        screen.show_json(found)
+        screen.show_json(
+            [
+                {**screen.as_json(wait), "about": words[wait.run], "do": WHAT_TO_DO.get(wait.kind, "").split(", ")}
+                for wait in found
+            ]
+        )
         return
     if not found:
         screen.say(
@@ -58,7 +67,19 @@ def inbox(
     screen.rows(made, [_inbox_row(wait, words[wait.run], now) for wait in found])
     if len(found) == limit:
         screen.hint(f"The first {limit}; --limit shows more.")
-    screen.hint("`backstay show ITEM` shows a case.")
+    screen.hint(f"`backstay show ITEM{screen.at_home(home)}` shows a case, its form, and what to type.")
+
+
+def check_queue(reader: Reader, home: Path, queue: str) -> None:
+    """Refuse a queue that nobody declared and in which nothing lies; without the worker's list nobody knows."""
+    from backstay.errors import NotFound
+    from backstay.store.clock import Clock
+
+    owners = read_owners(home)
+    lying = {row["queue"] for row in reader.all("queue_counts", {"now": Clock().stamp()})} if queue else set[str]()
+    known = sorted((owners.keys() | lying | {"operators"}) - {"*"})
+    if queue and owners and queue not in known:
+        raise NotFound(f"there is no queue {queue!r}; there are {', '.join(known)}")
 
 
 def _inbox_row(wait: Wait, words: str, now: Any) -> tuple[Any, ...]:
@@ -66,7 +87,7 @@ def _inbox_row(wait: Wait, words: str, now: Any) -> tuple[Any, ...]:
 
     from backstay.cli import screen
 
-    title = Text(" · ".join(part for part in (words, _title(wait)) if part))
+    title = Text(screen.one_line(" · ".join(part for part in (words, _title(wait)) if part)))
     if wait.claimed_by:
         title.append(f"  ({wait.claimed_by} has it)", "blue")
     if wait.due_at:
@@ -82,7 +103,9 @@ def _title(wait: Wait) -> str:
 
     if wait.kind == "approval" and wait.subject:
         return wait.subject
-    return "" if wait.title in (wait.kind, "") else plain(wait.title, 90)
+    if wait.title in (wait.kind, ""):
+        return wait.subject or f"a {wait.kind}; `show` has what it is about"
+    return plain(wait.title, 90)
 
 
 def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
@@ -92,13 +115,10 @@ def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     from backstay.store.views import QueueCount
 
     now = Clock().now()
-    found: list[QueueCount] = []
-    owners: dict[str, str] = {}
-    if store_exists(home):
-        with reading(home) as reader:
-            rows = reader.all("queue_counts", {"now": Clock().stamp()})
-            found = [QueueCount(**{name: row[name] for name in QueueCount.__dataclass_fields__}) for row in rows]
-        owners = read_owners(home)
+    with reading(home) as reader:
+        rows = reader.all("queue_counts", {"now": Clock().stamp()})
+        found = [QueueCount(**{name: row[name] for name in QueueCount.__dataclass_fields__}) for row in rows]
+    owners = read_owners(home)
     if as_json:
         screen.show_json([{**screen.as_json(count), "owner": owner_of(count, owners)} for count in found])
     elif not found:
@@ -154,7 +174,7 @@ def decide(
 ) -> None:
     who, wait = person(by), shown(home, item, frozenset({"approval"}))
     _, working = change(home, lambda client: client.decide(item, verdict, by=who, reason=reason))
-    answer(as_json, working, wait, f"{who} {verdict}", {"verdict": verdict, "by": who, "reason": reason})
+    answer(as_json, working, wait, f"{who} {verdict}", {"verdict": verdict, "by": who, "reason": reason}, home)
 
 
 def done(
@@ -162,15 +182,56 @@ def done(
     form: Annotated[
         list[str] | None, typer.Option("--form", "-f", metavar="JSON|@FILE|KEY=VALUE", help="What the form asks for.")
     ] = None,
+    empty: Annotated[
+        bool, typer.Option("--empty", help="Hand in a form whose fields are all optional as it is.")
+    ] = False,
     by: By = "",
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Report a task as done, with its filled-in form."""
+    """Report a task as done, with its filled-in form; `show ITEM` lists its fields."""
+    from backstay.errors import InvalidInput
+
     who, wait = person(by), shown(home, item, frozenset({"task"}))
+    fields = form_of(home, wait)
+    if fields and not form and not empty and not any(field.required for field in fields):
+        raise typer.BadParameter(f"fill in its --form, or say --empty; {form_words(fields)}")
+    if form and empty:
+        raise typer.BadParameter("say either --form or --empty")
     value = read_input(form or [], "--form")
-    _, working = change(home, lambda client: client.complete(item, value, by=who))
-    answer(as_json, working, wait, f"{who} did", {"done": True, "by": who})
+    try:
+        _, working = change(home, lambda client: client.complete(item, value, by=who))
+    except InvalidInput as error:
+        raise explained(error, fields) from None
+    answer(as_json, working, wait, f"{who} did", {"done": True, "by": who}, home)
+
+
+def form_of(home: Path, wait: Wait | None) -> list[Field]:
+    """The fields of a task's form."""
+    from backstay.operations.forms import fields_of
+    from backstay.store.views import read_events
+
+    if wait is None:
+        return []
+    with reading(home) as reader:
+        own = [item.event for item in read_events(reader, wait.run)]
+    forms = [getattr(event, "form", None) for event in own if getattr(event, "command", "") == wait.command]
+    return fields_of(next((form for form in reversed(forms) if form is not None), None))
+
+
+def form_words(fields: list[Field]) -> str:
+    return f"the form has {', '.join(f'{field.name}: {field.words}' for field in fields)}"
+
+
+def explained(error: InvalidInput, fields: list[Field]) -> InvalidInput:
+    """What did not fit, with what the form has."""
+    from backstay.errors import InvalidInput
+
+    if not fields:
+        return error
+    words = {field.name: field.words for field in fields}
+    wrong = {name: f"{text}; give {words[name]}" if name in words else text for name, text in error.fields.items()}
+    return InvalidInput(f"{error}; {form_words(fields)}", wrong)
 
 
 def claim(item: ItemName, by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
@@ -217,16 +278,58 @@ def settle(
 
 def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
     """The item before it is changed, to say afterwards what it was."""
+    from backstay.errors import Conflict
+    from backstay.store.views import read_wait
+
     with reading(home) as reader:
-        return find_item(reader, item, kinds)
+        found = find_item(reader, item, kinds)
+        row = run_named(reader, item)
+        waits = [read_wait(wait) for wait in reader.all("waits_of_run", (row.id,))]
+    others = [wait for wait in waits if wait.queue and item.partition("/")[2] in ("", wait.command)]
+    if others and not any(wait.kind in kinds for wait in others):
+        other = others[0]
+        use = " or ".join(f"`backstay {name}`" for name in WHAT_TO_DO[other.kind].split(", "))
+        kind = f"{'an' if other.kind[0] in 'aeiou' else 'a'} {other.kind} item"
+        raise Conflict(f"{other.id} is {kind}: use {use}" if other.kind != "diverted" else f"{other.id} is {kind}")
+    return found
 
 
-def answer(as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any]) -> None:
+def answer(
+    as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any], home: Path | None = None
+) -> None:
+    """Say what was done, and with a worker and a `home` what came next."""
     from backstay.cli import screen
 
+    after = came_next(home, wait) if home is not None and wait is not None and working else None
     if as_json:
-        screen.show_json({"item": wait.id if wait else None, "worker": working, **body})
+        more = {} if after is None else {"status": after[0].status, "waits": after[1]}
+        screen.show_json({"item": wait.id if wait else None, "worker": working, **body, **more})
         return
     what = f": {_title(wait) or wait.kind} ({wait.queue})" if wait else "."
     screen.say(f"{did}{what}")
+    if after is not None:
+        screen.say(next_words(*after))
     goes_on(working)
+
+
+def came_next(home: Path, wait: Wait) -> tuple[Run, list[Wait]]:
+    """Where the run stands once it moves no more, or after a moment."""
+    import time
+
+    from backstay.cli.stores import look
+    from backstay.store.views import read_wait
+
+    end = time.monotonic() + MOMENT
+    while (row := look(home, wait.run)).status == "running" and time.monotonic() < end:
+        time.sleep(0.05)
+    with reading(home) as reader:
+        return row, [read_wait(found) for found in reader.all("waits_of_run", (row.id,))]
+
+
+def next_words(row: Run, waits: list[Wait]) -> str:
+    queues = list(dict.fromkeys(wait.queue for wait in waits if wait.queue))
+    if queues:
+        return f"The case now waits in {', '.join(queues)}."
+    if row.status == "waiting":
+        return f"The case now waits: {', '.join(dict.fromkeys(wait.kind for wait in waits)) or 'for something'}."
+    return f"The case {'goes on' if row.status == 'running' else 'has ' + row.status}."

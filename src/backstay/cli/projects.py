@@ -20,12 +20,15 @@ if TYPE_CHECKING:
     from backstay.language.diagnostics import Diagnostic
 
 
+PASSED_OVER: Final = frozenset({"__pycache__", "site-packages", "node_modules", "venv"})
+"""Directories that `check DIR` does not look into."""
+
 NEXT: Final = (
     "backstay check app.py",
     "backstay dev app.py        # runs it; then, in another terminal:",
     "backstay start app.py:reimburse --input claim.employee=ann --input claim.amount=250",
     "backstay inbox",
-    "python -m pytest           # its tests",
+    "uv run pytest              # its tests",
 )
 """What to try in a new project."""
 
@@ -45,18 +48,38 @@ def init(
     files = {item.name.removesuffix(".txt"): item.read_text("utf-8") for item in template.iterdir()}
     files = {("." + name if name == "gitignore" else name): text for name, text in sorted(files.items())}
     standing = [name for name in files if (folder / name).exists()]
-    if standing:
-        raise Conflict(f"{', '.join(standing)} already stand in {str(folder)!r}; name another directory")
+    if len(standing) == len(files):
+        raise Conflict(f"{', '.join(standing)} already stand in {str(folder)!r}; nothing was changed")
+    files = {name: text for name, text in files.items() if name not in standing}
     folder.mkdir(parents=True, exist_ok=True)
     name = folder.resolve().name
     for file, text in files.items():
         (folder / file).write_text(text.replace("PROJECT_NAME", _package_name(name)), "utf-8")
+    if "pyproject.toml" in files:
+        depend(folder / "pyproject.toml")
     if as_json:
-        screen.show_json({"directory": str(folder), "files": list(files)})
+        screen.show_json({"directory": str(folder), "files": list(files), "kept": standing})
         return
     screen.say(f"Made {', '.join(files)} in {folder}.")
+    if standing:
+        screen.say(f"Kept as they were: {', '.join(standing)}.")
     for line in (f"cd {folder}", *NEXT):
         screen.hint(f"  {line}")
+
+
+def depend(file: Path) -> None:
+    """Let a new project use the Backstay that made it: its source checkout, or else its version."""
+    import json
+
+    import backstay
+
+    text, root = file.read_text("utf-8"), Path(backstay.__file__).resolve().parents[2]
+    if (root / "pyproject.toml").is_file() and (root / "src" / "backstay").is_dir():
+        source = json.dumps(root.as_posix(), ensure_ascii=False)
+        text += f"\n[tool.uv.sources]\nbackstay = {{ path = {source}, editable = true }}\n"
+    else:
+        text = text.replace('"backstay[watch]"', f'"backstay[watch]=={backstay.__version__}"')
+    file.write_text(text, "utf-8")
 
 
 def _package_name(name: str) -> str:
@@ -65,7 +88,7 @@ def _package_name(name: str) -> str:
 
 
 def check(
-    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Python files with workflows and rules.")],
+    files: Annotated[list[Path], typer.Argument(metavar="FILE...", help="Python files, or directories of them.")],
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> int:
@@ -73,9 +96,10 @@ def check(
     from backstay.cli import screen
     from backstay.language import check_file
 
-    for file in files:
+    found = [file for path in files for file in python_files(path)]
+    for file in found:
         make_importable(file)
-    checked = {str(file): check_file(file) for file in files}
+    checked = {str(file): check_file(file) for file in found}
     diagnostics = [diagnostic for found in checked.values() for diagnostic in found.diagnostics]
     workflows = [(file, flow) for file, found in checked.items() for flow in found.workflows]
     rules = [(file, rule) for file, found in checked.items() for rule in found.rules]
@@ -94,6 +118,24 @@ def check(
     if not workflows and not rules:
         screen.say("No workflow and no rule in it; a workflow is an `async def` under `@workflow`.")
     return OK
+
+
+def python_files(path: Path) -> list[Path]:
+    """The file itself, or those of a directory besides hidden ones and those of installed packages."""
+    from backstay.errors import NotFound
+
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise NotFound(f"there is no file {str(path)!r}")
+    found = [
+        file
+        for file in sorted(path.rglob("*.py"))
+        if not any(part.startswith(".") or part in PASSED_OVER for part in file.relative_to(path).parts)
+    ]
+    if not found:
+        raise NotFound(f"there is no Python file in {str(path)!r}")
+    return found
 
 
 def _count(number: int, noun: str) -> str:
@@ -131,6 +173,7 @@ def graph(
     """Draw a workflow as a flowchart, from the same source that runs."""
     from backstay.cli import screen
     from backstay.cli.pictures import draw, save
+    from backstay.errors import NotFound
 
     if not target and not run:
         raise typer.BadParameter("name FILE:NAME, or --run RUN")
@@ -143,7 +186,10 @@ def graph(
     if output is None and form == "svg" and sys.stdout.isatty() and not as_json:
         output = Path(f"{program.name}.svg")
     if output is not None:
-        save(output, text)
+        try:
+            save(output, text)
+        except OSError as error:
+            raise NotFound(f"cannot write {str(output)!r}: {error.strerror}") from None
     if as_json:
         body: dict[str, Any] = {"workflow": program.name, "version": program.version, "format": form}
         screen.show_json({**body, "file": str(output) if output else None, "text": None if output else text})

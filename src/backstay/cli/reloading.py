@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import subprocess
 import sys
@@ -11,6 +12,8 @@ from pathlib import Path
 
 POLL = 0.5
 """Seconds between looks for changes, and at the child."""
+SUPERVISED = "BACKSTAY_SUPERVISED"
+"""Set for a worker whose standard input is a pipe that its supervisor holds open, and that ends when that one dies."""
 PATIENCE = 15
 """Seconds in which a worker must stop before it is killed; the next one resumes what it left."""
 
@@ -23,19 +26,23 @@ def supervise(arguments: list[str], folder: Path, *, quiet: bool) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stopped.set())
     looks = changes(folder)
     next(looks)
-    child = launch(arguments)
+    child, told = launch(arguments), False
     try:
         while not stopped.is_set():
             changed = next(looks)
             code = child.poll()
+            if code not in (None, 0, *FINAL) and not changed and not told:
+                told = True
+                if not quiet:
+                    hint("It is not running; it is started again when a Python file is saved. Ctrl-C stops.")
             if code == 0:
                 return 0
             if changed:
                 if not quiet:
                     hint(f"{', '.join(sorted(path.name for path in changed))} changed; starting again")
                 end(child)
-                child = launch(arguments)
-            elif code is not None and code in (2, 3, 5):  # no change of a Python file will help
+                child, told = launch(arguments), False
+            elif code in FINAL:
                 return code
     except KeyboardInterrupt:  # the terminal has told the child as well
         pass
@@ -43,8 +50,30 @@ def supervise(arguments: list[str], folder: Path, *, quiet: bool) -> int:
     return 0
 
 
+FINAL = (2, 3, 5)
+"""Exit codes of a worker that no change of a Python file will help."""
+
+
 def launch(arguments: list[str]) -> subprocess.Popen[bytes]:
-    return subprocess.Popen([sys.executable, "-m", "backstay.cli", *arguments])
+    """Start a worker that stops when this process dies, in whatever way."""
+    environment = {**os.environ, SUPERVISED: "1"}
+    return subprocess.Popen([sys.executable, "-m", "backstay.cli", *arguments], stdin=subprocess.PIPE, env=environment)
+
+
+def follow_supervisor() -> None:
+    """In a supervised worker: stop politely when the supervisor is gone, and for good when that takes too long."""
+    if os.environ.pop(SUPERVISED, "") == "":
+        return
+
+    def watch() -> None:
+        while os.read(0, 1024):
+            pass
+        overdue = threading.Timer(PATIENCE, os._exit, (1,))
+        overdue.daemon = True
+        overdue.start()
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    threading.Thread(target=watch, name="backstay-supervisor", daemon=True).start()
 
 
 def end(child: subprocess.Popen[bytes], *, ask: bool = True) -> None:
@@ -56,6 +85,8 @@ def end(child: subprocess.Popen[bytes], *, ask: bool = True) -> None:
     except subprocess.TimeoutExpired:
         child.kill()
         child.wait()
+    if child.stdin is not None:
+        child.stdin.close()
 
 
 def changes(folder: Path) -> Iterator[set[Path]]:

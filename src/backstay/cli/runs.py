@@ -4,18 +4,20 @@ from __future__ import annotations
 
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
 from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
-from backstay.cli.stores import about, change, goes_on, reading, run_named, store_exists
+from backstay.cli.stores import about, change, goes_on, reading, run_named
 
 if TYPE_CHECKING:
+    from backstay.events import Event
     from backstay.language import Program
+    from backstay.operations.items import Item
     from backstay.store.database import Reader
-    from backstay.store.views import Run, Wait
+    from backstay.store.views import Run, Stored, Wait
 
 NO_RUNS = 'No runs yet; start one with `backstay start app.py:workflow --input \'{"name": "value"}\'`.'
 
@@ -29,15 +31,19 @@ def runs(
 ) -> None:
     """List runs, newest first."""
     from backstay.cli import screen
-    from backstay.store.views import read_run
+    from backstay.errors import NotFound
+    from backstay.store.views import Status, read_run
 
-    found: list[Run] = []
-    words: dict[str, str] = {}
-    if store_exists(home):
-        with reading(home) as reader:
-            asked = {"status": status or None, "workflow": workflow or None, "before": None, "limit": limit}
-            found = [read_run(row) for row in reader.all("runs", asked)]
-            words = {} if as_json else {run.id: run.summary or about(reader, run.id) for run in found}
+    if status and status not in get_args(Status):
+        raise typer.BadParameter(f"there is no status {status!r}; there are {', '.join(get_args(Status))}")
+    with reading(home) as reader:
+        named = {row["workflow"] for row in reader.all("runs_by_status")} if workflow else set[str]()
+        if workflow and workflow not in named:
+            listed = ", ".join(sorted(named)) or "none yet"
+            raise NotFound(f"no run of a workflow {workflow!r} is here; there are runs of: {listed}")
+        asked = {"status": status or None, "workflow": workflow or None, "before": None, "limit": limit}
+        found = [read_run(row) for row in reader.all("runs", asked)]
+        words = {} if as_json else {run.id: run.summary or about(reader, run.id) for run in found}
     if as_json:
         screen.show_json(found)
     elif not found:
@@ -66,40 +72,96 @@ def print_runs(found: list[Run], words: dict[str, str]) -> None:
 
 
 def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Show one run: where it stands, what it was given, what it waits for, how it ended."""
+    """Show one run, or one item: where it stands, what it waits for and why, forms with what to type, how it ended."""
     from backstay import events as ev
     from backstay.cli import screen
+    from backstay.operations.items import describe
     from backstay.store.views import read_events, read_run, read_wait
 
     with reading(home) as reader:
         row = run_named(reader, run)
         stored = read_events(reader, row.id)
         waits = [read_wait(item) for item in reader.all("waits_of_run", (row.id,))]
+        events, program = unfolded(reader, home, stored), program_of(reader, row) if waits else None
+        items = [describe(wait, events, screen.short(row.id), program) for wait in chosen(waits, run)]
         children = [read_run(item) for item in reader.all("children_of", (row.id,))]
         picture = draw_picture(reader, row, home)
-    started = stored[0].event if stored else None
+        started = next(iter(events), None)
     last = stored[-1].event if stored else None
     given = started.input if isinstance(started, ev.RunStarted) else None
     result = last.result if isinstance(last, ev.RunFinished) else None
     if as_json:
         body: dict[str, Any] = screen.as_json(row)
-        waiting = [screen.as_json(wait) for wait in waits]
+        waiting = [{**screen.as_json(item.wait), **item.as_json()} for item in items]
         body |= {"input": given, "result": result, "waits": waiting, "children": [child.id for child in children]}
         screen.show_json({**body, "events": len(stored), "picture": str(picture) if picture else None})
         return
-    print_run(row, given, result, waits, children)
+    print_run(row, given, result, children)
+    for item in items:
+        print_item(item, home)
     if picture:
         screen.hint(f"picture  {picture}")
-    screen.hint(f"`backstay log {screen.short(row.id)}` tells how it came to this.")
+    screen.hint(f"`backstay log {screen.short(row.id)}{screen.at_home(home)}` tells how it came to this.")
 
 
-def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: list[Run]) -> None:
+def chosen(waits: list[Wait], name: str) -> list[Wait]:
+    """What a run waits for, or with RUN/COMMAND only that."""
+    from backstay.errors import NotFound
+
+    command = name.partition("/")[2]
+    found = [wait for wait in waits if command in ("", wait.command)]
+    if command and not found:
+        listed = ", ".join(wait.command for wait in waits) or "nothing"
+        raise NotFound(f"{name} does not wait (any more); what waits there: {listed}")
+    return found
+
+
+def unfolded(reader: Reader, home: Path, stored: list[Stored]) -> list[Event]:
+    """Events with the large values that lie beside the journal; private ones stay pseudonyms."""
+    from dataclasses import replace
+
+    from backstay.store.payloads import Payloads
+
+    payloads, events = Payloads(home, reader), list["Event"]()
+    for item in stored:
+        event: Any = item.event
+        large = {at: ref for at, ref in (getattr(event, "refs", None) or {}).items() if ref.startswith("blob:")}
+        events.append(payloads.restore(replace(event, refs=large), {}) if large else event)
+    return events
+
+
+def print_item(item: Item, home: Path) -> None:
+    """A waiting item: what is shown, why it waits, the fields of its form, and the lines to type."""
+    from backstay.cli import screen
+    from backstay.cli.story import details
+    from backstay.operations.wording import plain
+
+    wait, asked = item.wait, bool(item.wait.queue)
+    title = plain(item.title, 90) if item.title else ""
+    place = f"{wait.kind} for {wait.queue}" if asked else f"{wait.kind} {wait.subject}".strip()
+    screen.say(
+        f"waits: {screen.short(wait.run)}/{wait.command}  {place}{f'  {title}' if title and asked else ''}", "bold"
+    )
+    facts = [(label, value) for label, value in item.facts() if value]
+    if facts:
+        screen.out().print(details(facts))
+    if item.fields:
+        screen.say("form", "dim")
+        for variant in dict.fromkeys(field.variant for field in item.fields):
+            if variant:
+                screen.say(f"  either {variant}:")
+            own = [field for field in item.fields if field.variant == variant]
+            screen.out().print(details([(f"  {one.name}", f"{one.words}  {one.about}".strip()) for one in own]))
+    for line in item.do:
+        screen.hint(f"  backstay {line}{screen.at_home(home)}")
+    screen.say()
+
+
+def print_run(row: Run, given: Any, result: Any, children: list[Run]) -> None:
     from backstay.cli import screen
     from backstay.cli.story import details, heading
     from backstay.operations.wording import pairs, plain
-    from backstay.store.clock import Clock
 
-    now = Clock().now()
     screen.out().print(heading(row))
     facts = [("key", plain(row.key) if row.key else ""), ("parent", row.parent or "")]
     facts += [
@@ -112,16 +174,6 @@ def print_run(row: Run, given: Any, result: Any, waits: list[Wait], children: li
         facts.append(("reason", row.summary))
     facts += [("child", f"{child.id}  {child.workflow}  {child.status}") for child in children]
     screen.out().print(details([fact for fact in facts if fact[1]]))
-    if waits:
-        screen.say("\nwaits for", "bold")
-        made = screen.table("item", "kind", "queue", "what", "since", flexible="what")
-        screen.rows(
-            made,
-            [
-                (f"{screen.short(w.run)}/{w.command}", w.kind, w.queue, w.title, screen.ago(w.opened_at, now))
-                for w in waits
-            ],
-        )
     screen.say()
 
 
@@ -244,6 +296,8 @@ def switch(
     """The kill switch: list what is off, or turn something off or on. Reading always goes on."""
     from backstay.cli import screen
 
+    if not scope and (off is not None or reason):
+        raise typer.BadParameter("name what: all, action:NAME, workflow:NAME or effect:KIND")
     if not scope:
         print_switches(home, as_json)
         return
@@ -261,13 +315,12 @@ def switch(
 def print_switches(home: Path, as_json: bool) -> None:
     from backstay.cli import screen
     from backstay.events import SystemRecorded
+    from backstay.operations.wording import moment
     from backstay.store.views import system_events
 
-    flipped: dict[str, SystemRecorded] = {}
-    if store_exists(home):
-        with reading(home) as reader:
-            events = [event for event in system_events(reader, "switch") if isinstance(event, SystemRecorded)]
-            flipped = {event.subject: event for event in events}
+    with reading(home) as reader:
+        events = [event for event in system_events(reader, "switch") if isinstance(event, SystemRecorded)]
+    flipped = {event.subject: event for event in events}
     found = [(name, event) for name, event in flipped.items() if isinstance(event.detail, dict) and event.detail["off"]]
     if as_json:
         screen.show_json([{"scope": n, "reason": e.detail["reason"], "by": e.by, "at": e.at} for n, e in found])
@@ -275,4 +328,4 @@ def print_switches(home: Path, as_json: bool) -> None:
         screen.say("Nothing is switched off.")
     else:
         made = screen.table("off", "by", "since", "reason", flexible="reason")
-        screen.rows(made, [(name, event.by, event.at[:16], event.detail["reason"]) for name, event in found])
+        screen.rows(made, [(name, event.by, moment(event.at), event.detail["reason"]) for name, event in found])

@@ -1,31 +1,63 @@
-"""What commands print: readable on a terminal, plain when piped, one JSON value with --json."""
+"""What commands print: readable on a terminal, plain when piped, one JSON value with --json.
+
+Text from outside (file names, titles, reasons) may hold anything: control characters are taken out where a console
+draws, so that no file name moves the cursor or forges a line. JSON keeps them.
+"""
 
 from __future__ import annotations
 
 import json
 import os
+import re
+import shlex
+import shutil
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import fields, is_dataclass
 from datetime import datetime
 from functools import cache
-from typing import TYPE_CHECKING, Any
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+    from rich.text import Text
 
 PIPED_WIDTH = 160
+
+CONTROLS: Final = re.compile("[\x00-\x09\x0b-\x1f\x7f-\x9f\u200e\u200f\u2028-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or turn the reading direction; a line feed is the layout's own."""
+
+COMMAND: Final = re.compile(r"(^ *|`)backstay (?=[a-z])", re.MULTILINE)
+"""A command that a text tells somebody to type."""
 
 
 @cache
 def consoles() -> dict[str, Console]:
     """One console per stream, made when the first line is printed."""
     from rich.console import Console
+    from rich.segment import Segment
+
+    class Plain(Console):
+        """A console that draws no control characters of the text, and no blanks at the end of a piped line."""
+
+        def render(self, renderable: Any, options: Any = None) -> Iterable[Segment]:
+            for part in super().render(renderable, options):
+                yield part if part.control else Segment(CONTROLS.sub("", part.text), part.style)
+
+        def print(self, *objects: Any, **options: Any) -> None:
+            if self.is_terminal:
+                super().print(*objects, **options)
+                return
+            with self.capture() as captured:
+                super().print(*objects, **options)
+            self.file.write("".join(f"{line.rstrip(' ')}\n" for line in captured.get().split("\n")[:-1]))
+            self.file.flush()
 
     def make(stream: Any) -> Console:
         width = None if stream.isatty() or "COLUMNS" in os.environ else PIPED_WIDTH
-        return Console(file=stream, width=width, highlight=False, soft_wrap=False)
+        return Plain(file=stream, width=width, highlight=False, soft_wrap=False)
 
     return {"out": make(sys.stdout), "err": make(sys.stderr)}
 
@@ -38,16 +70,42 @@ def err() -> Console:
     return consoles()["err"]
 
 
+@cache
+def typed() -> str:
+    """What to type for `backstay` in this shell: the script may only be there for `uv run`, or not at all."""
+    if "UV_RUN_RECURSION_DEPTH" in os.environ or shutil.which("backstay") is None:
+        return "uv run backstay"
+    return "backstay"
+
+
+def commands(text: str) -> str:
+    """A text for people, with the commands that it names as they can be typed here."""
+    return COMMAND.sub(rf"\1{typed()} ", text)
+
+
+def at_home(home: Path) -> str:
+    """The option that leads a printed command to this store; nothing for the usual place."""
+    return "" if home == Path(".backstay") else f" --home {shlex.quote(str(home))}"
+
+
+def one_line(text: str) -> str:
+    """Text from outside on one line, so that it cannot look like a line of ours."""
+    return CONTROLS.sub("", text.replace("\n", " ").replace("\t", " "))
+
+
 def say(text: str = "", style: str = "") -> None:
     """One line of text for people; `text` is never read as markup."""
     from rich.text import Text
 
-    out().print(Text(text, style=style))
+    out().print(Text(commands(one_line(text)), style=style))
 
 
 def hint(text: str) -> None:
     """What to do next, said quietly."""
-    say(text, "dim")
+    from rich.text import Text
+
+    typed_line = text.startswith("  ")  # one to be copied, so it is not broken
+    out().print(Text(commands(one_line(text)), style="dim"), soft_wrap=typed_line)
 
 
 def show_json(value: Any) -> None:
@@ -89,8 +147,15 @@ def rows(made: Table, found: Sequence[Sequence[Any]]) -> None:
     from rich.text import Text
 
     for row in found:
-        made.add_row(*[cell if isinstance(cell, Text) else Text(str(cell)) for cell in row])
+        made.add_row(*[Text(one_line(str(cell))) if not isinstance(cell, Text) else _flat(cell) for cell in row])
     out().print(made)
+
+
+def _flat(text: Text) -> Text:
+    """A styled cell on one line."""
+    if "\n" in text.plain:
+        text.plain = text.plain.replace("\n", " ")
+    return text
 
 
 STYLES = {

@@ -30,14 +30,30 @@ def reading(home: Path) -> Generator[Reader]:
     from backstay.store.database import Reader
 
     if not store_exists(home):
-        raise NotFound(
-            f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one, or name another --home"
-        )
+        demo = home / "demo"
+        other = f"the demo's is in {str(demo)!r}: add --home {demo}" if store_exists(demo) else "or name another --home"
+        raise NotFound(f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one; {other}")
     reader = Reader(home / STORE_FILE)
     try:
+        check_store(reader, home)
         yield reader
     finally:
         reader.close()
+
+
+def check_store(reader: Reader, home: Path) -> None:
+    """Refuse a database that is not ours; a store that is ours and damaged is for the commands to report."""
+    from backstay.errors import StoreMismatch, StoreUnavailable
+
+    try:
+        reader.value("last_position")
+    except StoreUnavailable as error:
+        if "no such" in str(error):
+            raise StoreMismatch(
+                f"{STORE_FILE!r} in {str(home)!r} is no Backstay store: it is empty or another program's. "
+                "Move it away, or name another --home"
+            ) from None
+        raise
 
 
 @asynccontextmanager
@@ -118,9 +134,13 @@ def about(reader: Reader, run: str) -> str:
 
 def run_named(reader: Reader, name: str) -> Run:
     """A run by its id or an unambiguous part; a name with /COMMAND is understood too."""
+    from backstay.errors import NotFound
     from backstay.store.views import find_run
 
-    return find_run(reader, name.partition("/")[0])
+    part = name.partition("/")[0]
+    if len(part) < 4:
+        raise NotFound(f"{part!r} names no run: give four or more characters of its id; `backstay runs` lists them")
+    return find_run(reader, part)
 
 
 def look(home: Path, run: str) -> Run:

@@ -14,7 +14,7 @@ from backstay.cli import screen
 from backstay.cli.following import Follower, News
 from backstay.cli.loading import find_app, find_workflow, load
 from backstay.cli.stores import STORE_FILE, look
-from backstay.cli.story import one_line
+from backstay.cli.story import brief
 from backstay.engine.application import App
 from backstay.engine.client import Client
 from backstay.engine.control import serve
@@ -87,7 +87,7 @@ def stopping() -> asyncio.Event:
 
 
 def print_news(news: News) -> None:
-    screen.out().print(one_line(news.line, news.run.id, screen.out().width), no_wrap=True)
+    screen.out().print(brief(news.line, news.run.id, screen.out().width), no_wrap=True)
 
 
 def print_json(news: News) -> None:

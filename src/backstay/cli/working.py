@@ -9,7 +9,7 @@ import typer
 
 from backstay.cli.exits import ATTENTION, OK
 from backstay.cli.inputs import read_input
-from backstay.cli.loading import find_app, load, split
+from backstay.cli.loading import find_app, find_workflow, load, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
 from backstay.cli.stores import change, goes_on, look, reading
 
@@ -35,8 +35,10 @@ def dev(
         return supervise(arguments, path.resolve().parent, quiet=as_json)
     import asyncio
 
+    from backstay.cli.reloading import follow_supervisor
     from backstay.cli.worker import work
 
+    follow_supervisor()
     path, name = split(target)
     asyncio.run(work(find_app(load(path), name), home, as_json))
     return OK
@@ -68,19 +70,31 @@ def start(
     from backstay.cli import screen
     from backstay.cli.worker import run_here, watch
     from backstay.engine.control import find_worker
+    from backstay.store.clock import Clock
 
-    given, who = read_input(input or [], "--input"), person(by)
+    given, who, before = read_input(input or [], "--input"), person(by), Clock().stamp()
     path, name = split(target)
+    load_once(path)
     worker = find_worker(home)
+    if worker is not None and not name:
+        name = find_workflow(load(path), "").name
     if worker is not None and name:
         run = asyncio.run(worker.start(name, given, key=key or None, by=who, trigger="command line"))
         row = asyncio.run(watch(home, run)) if wait else look(home, run)
     else:
         row = asyncio.run(run_here(path, name, given, key, who, home, wait, as_json))
+    existing = bool(key) and row.started_at < before
+    differs = differences(home, row, given) if existing else []
     if as_json:
         screen.show_json({"run": row.id, "workflow": row.workflow, "version": row.version, "status": row.status,
-                          "result": result_of(home, row), "worker": worker is not None})  # fmt: skip
+                          "result": result_of(home, row), "worker": worker is not None, "existing": existing,
+                          "differs": differs})  # fmt: skip
     else:
+        if existing:
+            screen.say(f"The key {key!r} has started this run already; nothing new was started.", "bold")
+        if differs:
+            words = f"warning: the input differs from that run's in {', '.join(differs)}; what you gave was not used."
+            screen.say(words, "bold yellow")
         told_start(row, home)
     return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
 
@@ -97,6 +111,18 @@ def result_of(home: Path, row: Run) -> Any:
     return last.result if isinstance(last, RunFinished) else None
 
 
+def differences(home: Path, row: Run, given: Any) -> list[str]:
+    """Where an input differs from the one that a run was started with, as dotted names."""
+    from backstay.cli.inputs import differing
+    from backstay.events import RunStarted
+    from backstay.store.payloads import Payloads
+    from backstay.store.views import read_events
+
+    with reading(home) as reader:
+        started = Payloads(home, reader).restore(read_events(reader, row.id)[0].event, {})
+    return list(differing(given, started.input)) if isinstance(started, RunStarted) else []
+
+
 def told_start(row: Run, home: Path) -> None:
     from backstay.cli import screen
     from backstay.operations.wording import plain
@@ -106,8 +132,7 @@ def told_start(row: Run, home: Path) -> None:
         f": {plain(result_of(home, row))}" if row.status == "finished" else f": {row.summary}" if row.summary else ""
     )
     screen.say(f"run {row.id} ({row.workflow}) {'is ' if not row.ended else ''}{row.status}{ended}", how)
-    where = f" --home {home}" if home != DEFAULT_HOME else ""
-    screen.hint(f"`backstay log {screen.short(row.id)}{where}` tells its story.")
+    screen.hint(f"`backstay log {screen.short(row.id)}{screen.at_home(home)}` tells its story.")
 
 
 def signal(

@@ -42,6 +42,8 @@ class Activation:
         self.dead = False
         self.inflight = 0
         self.loaded = False
+        self.at_head = False
+        """Whether `head` is the journal's; the row may be older."""
         self._unapplied: deque[tuple[int, Event]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watches_labels = False
@@ -68,7 +70,7 @@ class Activation:
                     "`backstay audit verify` shows what was changed"
                 )
             head = (item.seq, item.hash)
-        self.head = head
+        self.head, self.at_head = head, True
         started = stored[0].event if stored else None
         if not isinstance(started, ev.RunStarted):
             raise JournalCorrupted(f"the journal of run {self.row.id} does not begin with run_started")
@@ -77,6 +79,12 @@ class Activation:
         for item in stored[1:]:
             self._apply(item.seq, item.event)
         self.loaded = True
+
+    def find_head(self) -> None:
+        """Take an event without replaying: for a run that needs attention and may not be replayable."""
+        if not self.at_head:
+            head = self.runner.reader.one("head_of_run", (self.row.id,))
+            self.head, self.at_head = (head["seq"], head["hash"]) if head else genesis(self.row.id), True
 
     def begin(self, started: ev.RunStarted) -> None:
         """Load a run that has just been created, without reading it back."""
@@ -136,22 +144,25 @@ class Activation:
         )  # fmt: skip
         write.put("runs", self.row.id, self.row.row())
 
-    async def commit(self, write: Write) -> None:
-        """Wait until the write is synced, then apply what has become true, in order."""
-        upto = self.head[0]
-        task = asyncio.current_task() if self._tasks else None
+    def commit(self, write: Write) -> Coroutine[Any, Any, None]:
+        """Hand the write in at once, so that nothing staged later can overtake it; await the answer to see it applied."""
         self.inflight += 1
+        try:
+            future = self.runner.journal.submit(write)
+        except BaseException as error:
+            self.inflight -= 1
+            self._lost(error)
+            raise
+        return self._synced(future, self.head[0], write)
+
+    async def _synced(self, future: asyncio.Future[None], upto: int, write: Write) -> None:
+        task = asyncio.current_task() if self._tasks else None
         if task is not None:
             self._writing.add(task)
         try:
-            await self.runner.journal.submit(write)
+            await future
         except BaseException as error:
-            if isinstance(error, StoreFenced):
-                self.runner.dispatch.fatal = error
-            # A cancelled waiter knows nothing of the commit, and a failed commit leaves a gap: load anew either way.
-            self.dead = True
-            self._unapplied.clear()
-            self.runner.write_failed()
+            self._lost(error)
             raise
         finally:
             self.inflight -= 1
@@ -160,6 +171,14 @@ class Activation:
         self._apply_upto(upto)
         if write.rows:
             self.runner.committed(write)
+
+    def _lost(self, error: BaseException) -> None:
+        """A failed commit leaves a gap, and who was cancelled (a worker that stops) knows nothing: load anew."""
+        if isinstance(error, StoreFenced):
+            self.runner.dispatch.fatal = error
+        self.dead = True
+        self._unapplied.clear()
+        self.runner.write_failed()
 
     def _apply_upto(self, seq: int) -> None:
         while self._unapplied and self._unapplied[0][0] <= seq:

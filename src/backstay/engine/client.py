@@ -17,15 +17,16 @@ from backstay import events as ev
 from backstay.actions import Action, invalid
 from backstay.commands import Call, Task, WaitFor
 from backstay.engine.activation import Activation
-from backstay.engine.frames import Open, adapter_for
+from backstay.engine.frames import Open, adapter_for, read_answer, shape_of
 from backstay.engine.opening import model_schema
 from backstay.engine.runner import ATTENTION, Runner
-from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound, StoreUnavailable
+from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.events import Refs
 from backstay.governance.approvals import check_decider, check_person
+from backstay.governance.switches import check_flip
 from backstay.language import Workflow
 from backstay.store.journal import Write
-from backstay.store.payloads import redact
+from backstay.store.payloads import EARLY, redact
 from backstay.store.views import (
     BACKLOG,
     QueueCount,
@@ -37,10 +38,13 @@ from backstay.store.views import (
     read_run,
     read_wait,
 )  # fmt: skip
-from backstay.types import Json, journalable
+from backstay.types import DATA_CLASS, Json, journalable
 
 Settlement: TypeAlias = Literal["happened", "not-happened", "give-up"]
 """happened: the effect took place (give its result). not-happened: try again. give-up: the workflow gets an error."""
+
+_EARLY: Final = {DATA_CLASS: EARLY}
+"""Schema of what nobody can describe yet: it is sealed whole."""
 
 LISTED: Final = 200
 """Rows a list gives unless asked for more."""
@@ -70,6 +74,7 @@ class Client:
         input: the workflow's arguments by name. key: the same key starts one run only, and gives its id again.
         Raises InvalidInput naming each field that does not fit, NotFound, StoreUnavailable.
         """
+        check_person(by)
         name = workflow if isinstance(workflow, str) else workflow.name
         return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger)
 
@@ -77,6 +82,7 @@ class Client:
         self, run: str, name: str, payload: Json = None, *, id: str | None = None, by: str = "system"
     ) -> None:
         """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
+        check_person(by)
         found = self._loaded(run)
 
         def change(case: Activation, write: Write) -> None:
@@ -84,14 +90,15 @@ class Client:
                 raise Conflict(f"run {case.row.id} needs attention; `backstay retry` it, then send the signal again")
             if id is not None and id in case.machine.signal_ids:
                 return
-            refs: Refs = {}
-            waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, name)), None)
+            refs, named = Refs(), str(_clean(case, name))
+            waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, named)), None)
             shape = waiting.command.type if waiting is not None and isinstance(waiting.command, WaitFor) else None
             answer = _check_answer(shape, payload, f"payload of signal {name!r}")
             packed = self._runner.payloads.pack(
-                write, answer, "/payload", refs, shape and model_schema(shape), case.machine.secrets
-            )
-            event = ev.SignalReceived(at=self._stamp(), by=by, name=name, payload=packed, id=id, refs=refs or None)
+                write, answer, "/payload", refs, _EARLY if waiting is None else shape and model_schema(shape),
+                case.machine.secrets,
+            )  # fmt: skip
+            event = ev.SignalReceived(at=self._stamp(), by=by, name=named, payload=packed, id=id, refs=refs or None)
             case.stage(write, event)
             if waiting is not None:
                 case.clear_wait(write, waiting.id)
@@ -100,6 +107,7 @@ class Client:
 
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
+        check_person(by)
         await self._runner.cancel(self.run(run).id, by=by, reason=reason)
 
     async def wait(self, run: str) -> Run:
@@ -208,6 +216,7 @@ class Client:
 
     async def release(self, item: str, *, by: str) -> None:
         """Give a claimed item back to its queue."""
+        check_person(by)
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             if wait.claimed_by is None:
@@ -226,7 +235,8 @@ class Client:
             raise InvalidInput(f"{verdict!r} is no verdict; decide 'approved' or 'rejected'", {"verdict": "unknown"})
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
-            check_decider(by=by, requester=wait.requester, claimed_by=wait.claimed_by)
+            requester = case.machine.started.by if case.loaded else wait.requester  # the journal's word counts
+            check_decider(by=by, requester=requester, claimed_by=wait.claimed_by)
             if wait.wake_at is not None and wait.wake_at <= self._stamp():
                 raise Conflict(f"{wait.id} expired at {wait.wake_at}; it does not count any more")
             opened = self._opened(case, wait)
@@ -268,13 +278,13 @@ class Client:
 
     async def settle(self, item: str, outcome: Settlement, *, by: str, result: Json = None, reason: str = "") -> None:
         """Say what became of an unknown effect, or answer a call that lies in its backlog."""
+        check_person(by)
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             refs: Refs = {}
             leaf, answer, schema = self._leaf(case, wait), None, None
             if outcome == "happened" and isinstance(leaf.command, Call):
-                action = self._runner.gateway.actions.get(leaf.command.action)
-                answer, schema = (result, None) if action is None else _check_result(action, result)
+                answer, schema = self._check_result(case, leaf, leaf.command, result)
             packed = self._runner.payloads.pack(write, answer, "/result", refs, schema, case.machine.secrets)
             event = ev.CallSettled(
                 at=self._stamp(), by=by, command=wait.command, outcome=outcome, result=packed,
@@ -285,11 +295,29 @@ class Client:
 
         await self._change_item(item, ("unknown", *BACKLOG), change)
 
+    def _check_result(self, case: Activation, leaf: Open, call: Call[Any], result: Json) -> tuple[Json, Json]:
+        """A result that a person gave, as the run will read it, and the schema that says what of it is private.
+
+        The run's own definition counts, not what is deployed. It says nothing of an action that undoes another.
+        """
+        what = f"the result of action {call.action!r}"
+        action = self._runner.gateway.actions.get(call.action)
+        if leaf.undoes:
+            return (journalable(result, what), _EARLY) if action is None else _as_declared(action, result)
+        answer = _check_answer(shape_of(call), result, what)
+        try:
+            read_answer(call, answer)
+        except ValidationError as error:
+            raise invalid(what, error) from None
+        interface = case.machine.program.interfaces.get(call.action)
+        return answer, None if interface is None else interface.result
+
     async def retry(self, target: str, *, by: str, reason: str = "") -> int:
         """Send back to the gate: one item (RUN/COMMAND), all of a run, or with "queue:NAME" a whole queue.
 
         Returns how many went. A run that needs attention is tried again.
         """
+        check_person(by)
         outcomes = await asyncio.gather(
             *(self._retry_one(wait, by, reason) for wait in self._targets(target)), return_exceptions=True
         )
@@ -302,7 +330,8 @@ class Client:
         if wait.kind == "attention":
             await self._clear_attention(wait, by, reason)
         else:
-            await self._runner.retry(wait.run, wait.command, by=by, reason=reason or "retried by a person")
+            told = _clean(self._loaded(wait.run), reason)
+            await self._runner.retry(wait.run, wait.command, by=by, reason=told or "retried by a person")
 
     def _targets(self, target: str) -> list[Wait]:
         kinds = BACKLOG | {"attention"}
@@ -324,18 +353,22 @@ class Client:
         activation.stage(write, ev.AttentionCleared(at=self._stamp(), by=by, reason=reason))
         activation.clear_wait(write, wait.command)
         activation.set_status(write, "running")
-        await activation.commit(write)
+        await self._runner.own(activation.commit(write))
         self._runner.dispatch.look_now()
         self._runner.dispatch.activate(wait.run)
 
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
         """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
-        before = dict(self._runner.gateway.switches.off)
-        self._runner.gateway.switches.flip(scope, off=off, reason=reason)
+        check_person(by)
+        switches = self._runner.gateway.switches
+        check_flip(scope, off, reason)
+        self._check_scope(scope, off)
+        before = switches.off.get(scope)
+        switches.flip(scope, off=off, reason=reason)
         try:
-            await self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by)
-        except StoreUnavailable:
-            self._runner.gateway.switches.off = before
+            await self._runner.own(self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by))
+        except Exception:
+            switches.flip(scope, off=before is not None, reason=before or "")
             raise
         if off:
             return 0
@@ -346,6 +379,17 @@ class Client:
             return_exceptions=True,
         )
         return len(rows)
+
+    def _check_scope(self, scope: str, off: bool) -> None:
+        """A name that this application does not have stops nothing, and whoever pulled it must hear of that."""
+        kind, _, name = scope.partition(":")
+        known = {"action": self._runner.gateway.actions, "workflow": self._runner.workflows}.get(kind)
+        loaded = bool(self._runner.workflows)
+        if not off or known is None or not loaded or name in known or (kind == "workflow" and name in self.counts()):
+            return
+        raise InvalidInput(
+            f"this application has no {kind} {name!r}; it has {', '.join(sorted(known))}", {"scope": "unknown"}
+        )
 
     @property
     def switches(self) -> dict[str, str]:
@@ -368,13 +412,14 @@ class Client:
         wait = _pick(activation, item, command, kinds)
 
         def apply(case: Activation, write: Write) -> None:
+            _pick(case, item, wait.command, kinds)  # again, at the moment of writing: somebody may have been faster
             change(case, write, wait)
             if not keep:
                 case.clear_wait(write, wait.command)
 
         if keep:
             apply(activation, write)
-            await activation.commit(write)
+            await self._runner.own(activation.commit(write))
         else:
             await self._runner.deliver(wait.run, apply)
 
@@ -433,7 +478,7 @@ def _check_answer(shape: Any, value: Json, what: str) -> Json:
         raise invalid(what, error) from None
 
 
-def _check_result(action: Action[Any], result: Json) -> tuple[Json, Json]:
+def _as_declared(action: Action[Any], result: Json) -> tuple[Json, Json]:
     """A result that a person gave, written as the action itself would, and the schema that says what of it is private."""
     answer = _check_answer(action.result, result, f"the result of action {action.name!r}")
     return answer, action.interface["result"] if action.seals_result else None

@@ -101,6 +101,9 @@ class _Desk:
         except (ValueError, TypeError, TimeoutError) as error:
             wrong = InvalidInput(f"the request cannot be read: {error or 'it did not come in time'}")
             return {"error": error_as_json(wrong)}
+        except Exception as error:  # whatever was asked, who asked gets an answer
+            wrong = InvalidInput(f"the request cannot be carried out: {type(error).__name__}: {error}")
+            return {"error": error_as_json(wrong)}
 
     def _read(self, line: bytes) -> tuple[str, dict[str, Any]]:
         request = json.loads(line)

@@ -8,12 +8,15 @@ whoever commits something that concerns a run also activates it.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Coroutine
 from datetime import datetime
 from typing import Any, Final
 
 from backstay.store.clock import Clock
+
+log = logging.getLogger("backstay")
 
 GRACE: Final = 5.0
 """Seconds that a graceful stop waits for calls in flight."""
@@ -121,17 +124,25 @@ class Dispatch:
         while True:
             self._rearm.clear()
             if self._next is None or self._next <= self._clock.stamp():
-                self._next = None
-                upcoming = await self._fire_due()
-                if upcoming is not None:
-                    self.wake_by(upcoming)
-                    if upcoming <= self._clock.stamp():  # more are due than fit at once, or the store cannot commit
-                        await asyncio.sleep(0.05)
+                await self._fire()
                 self._rearm.clear()
             try:
                 await asyncio.wait_for(self._rearm.wait(), self._seconds_to_next())
             except TimeoutError:
                 continue
+
+    async def _fire(self) -> None:
+        self._next = None
+        try:
+            upcoming = await self._fire_due()
+        except Exception as error:  # without its timers a worker would look well and be deaf
+            log.error("timers: %s", error)
+            await asyncio.sleep(LOOK_AGAIN)
+            upcoming = self._clock.stamp()
+        if upcoming is not None:
+            self.wake_by(upcoming)
+            if upcoming <= self._clock.stamp():  # more are due than fit at once, or the store cannot commit
+                await asyncio.sleep(0.05)
 
     def _seconds_to_next(self) -> float | None:
         if self._next is None:

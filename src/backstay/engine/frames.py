@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from datetime import datetime
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from pydantic import TypeAdapter
+from pydantic_core import to_json, to_jsonable_python
 
 from backstay import events as ev
 from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.errors import InvalidInput
 from backstay.events import Event, Fault
 from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
-from backstay.types import Json, seconds
+from backstay.types import Json, journalable, seconds
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
 """new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
@@ -57,6 +60,8 @@ class Open:
     """Attempts of earlier series, before somebody sent the call back to the gate."""
     number: int = field(default=0, init=False)
     """Which call of the run this is, from 1."""
+    private: bool = field(default=False, init=False)
+    """Whether the run knew any private text when it asked for this call."""
     effect_number: int = field(default=0, init=False)
     """Which call that changes something this is, from 1; 0 for a read."""
     first_at: str | None = field(default=None, init=False)
@@ -150,3 +155,37 @@ def wrong_duration(command: Command[Any]) -> ValueError | None:
         if usable
         else ValueError(f"{duration!r} is not a duration that can be waited for; write for example '48h'")
     )
+
+
+FIELDS: Final[dict[type[Command[Any]], tuple[tuple[str, type[Any]], ...]]] = {
+    Approval: (("queue", str),),
+    Task: (("queue", str), ("title", str)),
+    WaitFor: (("name", str),),
+    Draw: (("name", str),),
+    Note: (("text", str),),
+}
+"""What a command must carry for its event to be readable again."""
+
+
+def wrong_field(command: Command[Any]) -> Exception | None:
+    """What a workflow gave a command that no journal could hold, if anything."""
+    word = type(command).__name__
+    for name, shape in FIELDS.get(type(command), ()):
+        value = getattr(command, name)
+        if not isinstance(value, shape):
+            return TypeError(f"{word}: {name} must be text, not {type(value).__name__}")
+    if isinstance(command, Sleep) and not isinstance(cast("Any", command.until), datetime | None):
+        return TypeError(f"{word}: until must be a moment, not {type(command.until).__name__}")
+    try:
+        for name, _ in FIELDS.get(type(command), ()):
+            getattr(command, name).encode()
+        for name in ("show", "evidence", "data"):
+            if getattr(command, name, None) is not None:
+                to_json(getattr(command, name))
+        if isinstance(command, Approval) and command.action is not None:
+            if not isinstance(cast("Any", command.action), Call):
+                return TypeError(f"{word}: action must be a call of an action, not {type(command.action).__name__}")
+            journalable(to_jsonable_python(command.action.args), f"arguments of {command.action.action!r}")
+    except (ValueError, TypeError, RecursionError, InvalidInput) as error:
+        return TypeError(f"{word}: what it is given cannot be written as JSON: {error}")
+    return wrong_duration(command)

@@ -33,7 +33,7 @@ from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
-from backstay.types import Json, digest, seconds
+from backstay.types import Happened, Json, digest, seconds
 
 Step: TypeAlias = Coroutine[Any, Any, None]
 """What is left to await of a call."""
@@ -90,17 +90,26 @@ class Gateway:
             raise NotDeployed(
                 f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run"
             )
-        gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args)
+        gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args, mac=self.payloads.mac)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
             return self._recover(gate)
         return self._pass(gate)
 
     def _pass(self, gate: Gate, *, done: bool | None = None) -> Step:
-        """Through the stages to the call. What may have happened (`done` is not known) is not refused: it would look undone."""
+        """Through the stages to the call, once its turn has come: what changed while it waited for it counts."""
+        turnstile = self._turnstiles.get(gate.name)
+        return self._stages(gate, done) if turnstile is None else self._in_turn(gate, done, turnstile)
+
+    async def _in_turn(self, gate: Gate, done: bool | None, turnstile: Turnstile) -> None:
+        async with turnstile.turn():
+            await self._stages(gate, done)
+
+    def _stages(self, gate: Gate, done: bool | None) -> Step:
+        """What may have happened (`done` is not known) is not refused: it would look undone."""
         refusal = self.pass_stages(gate)
         if refusal is None:
-            return self._attempt(gate)
+            return self._call(gate)
         if refusal.then == "attend":
             raise NotDeployed(f"{refusal.reason}; deploy the one it was checked against, then `backstay retry` the run")
         if gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
@@ -123,21 +132,13 @@ class Gateway:
 
     # --- making the call ---
 
-    def _attempt(self, gate: Gate) -> Step:
-        turnstile = self._turnstiles.get(gate.name)
-        return self._call(gate) if turnstile is None else self._call_in_turn(gate, turnstile)
-
-    async def _call_in_turn(self, gate: Gate, turnstile: Turnstile) -> None:
-        async with turnstile.turn():
-            await self._call(gate)
-
     async def _call(self, gate: Gate) -> None:
         key = ""
         if gate.action.effect != "read":
-            key = idempotency_key(gate.case.row.id, gate.leaf, gate.name, gate.args)
+            key = self._key(gate)
             await self._intend(gate, key)
         elif gate.action.key_parameter:
-            key = idempotency_key(gate.case.row.id, gate.leaf, gate.name, gate.args)
+            key = self._key(gate)
         begun = perf_counter_ns()
         try:
             result = gate.action.write_result(await self._invoke(gate.action, gate.action.fn, gate.values, key))
@@ -148,6 +149,13 @@ class Gateway:
             await self._failed(gate, key, error)
         else:
             await self._returned(gate, result, (perf_counter_ns() - begun) // 1000)
+
+    def _key(self, gate: Gate) -> str:
+        """The key of an effect: what it was intended under before, else one that tells nothing of private arguments."""
+        if gate.leaf.intent is not None and gate.leaf.intent.key:
+            return gate.leaf.intent.key
+        key = idempotency_key(gate.case.row.id, gate.leaf, gate.name, gate.args)
+        return self.payloads.mac(key)[:40] if gate.private else key
 
     async def _intend(self, gate: Gate, key: str) -> None:
         write, refs = Write(), {}
@@ -215,8 +223,10 @@ class Gateway:
         else:
             await self._unknown(gate, "the worker stopped before the result was recorded, and the action takes no key")
 
-    async def _probe(self, gate: Gate, key: str, why: str) -> None:
-        """Ask the target whether the effect happened: then its result counts, otherwise the call is made (again)."""
+    async def _probe(self, gate: Gate, key: str, why: str, fault: Fault | None = None) -> None:
+        """Ask the target whether the effect happened: then its result counts. Otherwise the call is made (again), or
+        counts as failed when `fault` says that it was the last attempt.
+        """
         function = cast("Callable[..., Any]", gate.action.probe)
         try:
             async with asyncio.timeout(gate.action.timeout_seconds):
@@ -225,7 +235,8 @@ class Gateway:
                     if inspect.iscoroutinefunction(function)
                     else await self._threads.run(lambda: function(key))
                 )
-            result = None if found is None else gate.action.write_result(found)
+            told = found.result if isinstance(found, Happened) else found
+            result = None if found is None else gate.action.write_result(told)
         except Exception as error:
             await self._unknown(
                 gate, f"{why}, and its probe failed: {type(error).__name__}: {self._clean(gate, error)}"
@@ -233,8 +244,8 @@ class Gateway:
             return
         if found is not None:
             await self._returned(gate, result, 0)
-        elif gate.action.effect == "irreversible" and why.startswith("it failed"):
-            await self._give_up(gate, Fault(type="NotPerformed", message=f"{why}; the target says it did not happen"))
+        elif fault is not None:
+            await self._give_up(gate, fault, happened=False)
         else:
             await self._pass(gate, done=False)
 
@@ -262,7 +273,9 @@ class Gateway:
             )
         elif action.effect == "irreversible":
             if action.probe is not None:
-                await self._probe(gate, key, f"it failed with {fault.type}: {fault.message}")
+                why = f"it failed with {fault.type}: {fault.message}"
+                said = Fault(type="NotPerformed", message=f"{why}; the target says it did not happen")
+                await self._probe(gate, key, why, said)
             else:
                 await self._unknown(
                     gate, f"it failed with {fault.type}: {fault.message}; it is never retried on its own"
@@ -298,10 +311,24 @@ class Gateway:
         )  # fmt: skip
         await gate.case.record(event, wait=self._wait(gate, "retry", "", fault.message, wake_at=due))
 
-    async def _give_up(self, gate: Gate, fault: Fault, *, attempts_matter: bool = True) -> None:
-        """Attempts ran out: into the owned queue, unless the action's author wants the workflow to hear of it."""
+    async def _give_up(
+        self, gate: Gate, fault: Fault, *, attempts_matter: bool = True, happened: bool | None = None
+    ) -> None:
+        """Attempts ran out: into the owned queue, unless the action's author wants the workflow to hear of it.
+
+        It hears only of what did not happen: else it would go on as if there were nothing to undo. The target is asked,
+        and where it cannot be, a person is.
+        """
         if gate.action.on_failure == "raise":
-            await self._tell_workflow(gate, fault)
+            why = f"it failed with {fault.type}: {fault.message}"
+            if gate.action.effect == "read" or happened is False:
+                await self._tell_workflow(gate, fault)
+            elif gate.action.probe is not None and gate.leaf.intent is not None:
+                await self._probe(gate, gate.leaf.intent.key, why, fault)
+            else:
+                await self._unknown(
+                    gate, f"{why}; it may have happened all the same, and the workflow must not take it as undone"
+                )
             return
         suggestion = "retry when the target is well again" if attempts_matter else "mend the action, then retry"
         await self._enqueue(gate, "queued", fault, suggestion)

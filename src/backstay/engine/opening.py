@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import is_dataclass
 from datetime import UTC, datetime
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
@@ -18,9 +19,9 @@ from backstay.errors import InvalidInput
 from backstay.events import Refs
 from backstay.governance.approvals import call_digest
 from backstay.store.journal import Write
-from backstay.store.payloads import redact
+from backstay.store.payloads import escape, redact
 from backstay.store.views import Wait, WaitKind
-from backstay.types import Done, Duration, Json, iso, seconds
+from backstay.types import Done, Duration, Json, iso, journalable, seconds
 
 if TYPE_CHECKING:
     from backstay.engine.activation import Activation
@@ -58,6 +59,8 @@ class Opener:
         action = self._runner.gateway.actions.get(call.action)
         interface = action.interface_digest if action else ""
         digest = call_digest(version=case.row.version, action=call.action, interface=interface, args=args)
+        if case.machine.secrets or (action is not None and action.seals_arguments):
+            digest = self._runner.payloads.mac(digest)
         return {"action": call.action, "args": args, "digest": digest}
 
     def _pack_bound(self, case: Activation, write: Write, bound: dict[str, Any], refs: Refs) -> dict[str, Any]:
@@ -114,7 +117,7 @@ class Opener:
             "now": self._stamp,
             "random": self._runner.clock.chance,
             "new_id": self._runner.clock.new_id,
-            "setting": lambda: self._runner.settings.get(command.name),
+            "setting": lambda: journalable(self._runner.settings.get(command.name), f"setting {command.name!r}"),
         }
         event = ev.Drawn(
             at=self._stamp(), command=leaf.id, site=leaf.site, what=command.kind, value=values[command.kind](),
@@ -134,7 +137,8 @@ class Opener:
         """Create the child in the same write: either both the parent knows of it and it exists, or neither."""
         try:
             child = self._runner.create(
-                write, command.workflow, leaf.args, key=command.key, by=case.row.requester,
+                write, command.workflow, leaf.args, key=redact(command.key, case.machine.secrets),
+                by=case.machine.started.by,
                 parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}", secrets=case.machine.secrets,
             )  # fmt: skip
         except InvalidInput as error:
@@ -179,8 +183,20 @@ class Opener:
     def _show(self, case: Activation, write: Write, value: Any, pointer: str, refs: Refs) -> Json:
         if value is None:
             return None
-        schema = model_schema(type(value)) if isinstance(value, BaseModel) else None
-        return self._runner.payloads.pack(write, to_jsonable_python(value), pointer, refs, schema, case.machine.secrets)
+        sealed = self._seal_models(write, value, pointer, refs)
+        return self._runner.payloads.pack(write, sealed, pointer, refs, None, case.machine.secrets)
+
+    def _seal_models(self, write: Write, value: Any, pointer: str, refs: Refs) -> Json:
+        """The value as JSON; each model in it, however deep in lists and objects, is sealed by its own type."""
+        if isinstance(value, Mapping):
+            items = cast("Mapping[Any, Any]", value).items()
+            plain = {str(to_jsonable_python({key: 0}).popitem()[0]): item for key, item in items}
+            return {k: self._seal_models(write, v, f"{pointer}/{escape(k)}", refs) for k, v in plain.items()}
+        if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
+            parts = cast("Sequence[Any]", value)
+            return [self._seal_models(write, part, f"{pointer}/{place}", refs) for place, part in enumerate(parts)]
+        schema = model_schema(type(value)) if isinstance(value, BaseModel) or is_dataclass(value) else None
+        return self._runner.payloads.seal_tagged(write, to_jsonable_python(value), pointer, refs, schema)
 
     def _wait(
         self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, *,

@@ -20,7 +20,8 @@ from backstay import events as ev
 from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
 from backstay.engine.decisions import Decisions
 from backstay.engine.fitting import misfit
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, wrong_duration
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, wrong_field
+from backstay.engine.signals import Signals
 from backstay.errors import (
     ActionDenied,
     ActionFailed,
@@ -51,15 +52,15 @@ class Machine:
         self._dropped: dict[str, Open] = {}
         """Calls that lost a race or were cancelled before any intent of theirs was known."""
         self.outcome: Outcome | None = None
-        self.grants: dict[str, str] = {}
-        """digest -> command of an approval that was granted and not consumed yet."""
+        self.grants: dict[str, list[str]] = {}
+        """digest -> commands of the approvals that were granted and not consumed yet."""
         self.effects: list[tuple[ev.CallIntended, Json]] = []
         """Confirmed effects that declare how to undo them, oldest first."""
         self.calls = self.changes = 0
         self.signal_ids: set[str] = set()
         self._count = 0
         self._sites: dict[str, int] = {}
-        self._signals: dict[str, deque[Json]] = {}
+        self._signals = Signals()
         self._ready: deque[tuple[Open | Fork, Any, BaseException | None]] = deque()
         self._ending: Outcome | None = None
         self.decisions = Decisions()
@@ -149,7 +150,8 @@ class Machine:
         self._confirmed(leaf, event.result)
 
     def _consume(self, approval: str) -> None:
-        self.grants = {digest: command for digest, command in self.grants.items() if command != approval}
+        left = {digest: [c for c in commands if c != approval] for digest, commands in self.grants.items()}
+        self.grants = {digest: commands for digest, commands in left.items() if commands}
 
     def _confirmed(self, leaf: Open, result: Json) -> None:
         if leaf.intent is not None and leaf.intent.compensate and not leaf.id.startswith("c"):
@@ -168,7 +170,7 @@ class Machine:
     def on_denied(self, leaf: Open, event: ev.CallDenied) -> None:
         leaf.intent = None
         if leaf.approval is not None and leaf.approval != leaf.id:  # it was granted beforehand and not used
-            self.grants[leaf.approved or ""] = leaf.approval
+            self.grants.setdefault(leaf.approved or "", []).insert(0, leaf.approval)
         self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
 
     def on_parked(self, leaf: Open, event: ev.CallQueued | ev.CallUnknown) -> None:
@@ -208,7 +210,7 @@ class Machine:
                 self._answer(leaf, error=ActionDenied(leaf.command.action, "approval", reason))
             return
         if approved and leaf.opened.digest is not None:
-            self.grants[leaf.opened.digest] = leaf.id
+            self.grants.setdefault(leaf.opened.digest, []).append(leaf.id)
         decision = Decision(
             approved=approved, verdict=event.verdict, by=event.by if event.verdict != "expired" else "",
             reason=event.reason, at=datetime.fromisoformat(event.at),
@@ -244,7 +246,7 @@ class Machine:
             if isinstance(leaf.command, WaitFor) and leaf.command.name == event.name:
                 self._answer_json(leaf, event.payload)
                 return
-        self._signals.setdefault(event.name, deque()).append(event.payload)
+        self._signals.keep(event)
 
     def on_child_started(self, leaf: Open, event: ev.ChildStarted) -> None:
         leaf.opened, leaf.state = event, "waiting"
@@ -344,6 +346,8 @@ class Machine:
         except Interrupted:
             self._collect()
             self._end(self._ending or Outcome(status="cancelled"))
+        except (RecursionError, MemoryError):  # the worker's limits, not the workflow's doing: they decide no outcome
+            raise
         except Exception as raised:
             self._collect()
             self._end(Outcome(status="failed", fault=fault_of(raised, self.secrets)))
@@ -387,25 +391,17 @@ class Machine:
         self.open[id_] = leaf
         if isinstance(command, (Call, Start)):
             self._write_args(leaf, command)
-        elif (wrong := wrong_duration(command)) is not None:
+        elif (wrong := wrong_field(command)) is not None:
             leaf.refused = True
             self._answer(leaf, error=wrong)
         elif isinstance(command, WaitFor):
-            self._take_kept_signal(leaf, command.name)
+            command.name = str(redact(command.name, self.secrets))
+            if (kept := self._signals.take(command, self.secrets)) is not None:
+                self._answer(leaf, kept[0])
         elif not isinstance(command, LEAVES):
             leaf.refused = True
             self._answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
-
-    def _take_kept_signal(self, leaf: Open, name: str) -> None:
-        """Answer with the first signal that came early and fits; nobody could check it when it came, so others are passed over."""
-        kept = self._signals.get(name)
-        while kept:
-            try:
-                self._answer(leaf, read_answer(leaf.command, kept.popleft()))
-            except ValidationError:
-                continue
-            return
 
     def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
         self.calls += 1
@@ -414,6 +410,7 @@ class Machine:
             self.changes += 1
             leaf.effect_number = self.changes
         leaf.number = self.calls
+        leaf.private = bool(self.secrets)
         leaf.occurrence = self._sites.get(leaf.site, 0)
         self._sites[leaf.site] = leaf.occurrence + 1
         try:

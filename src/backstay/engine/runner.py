@@ -8,12 +8,13 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from backstay import events as ev
 from backstay.engine.activation import Activation
+from backstay.engine.backlog import Backlog
 from backstay.engine.dispatch import Dispatch
 from backstay.engine.gateway import Gateway, NotDeployed
 from backstay.engine.opening import Opener
@@ -26,6 +27,7 @@ from backstay.errors import (
     NotFound,
     StoreFenced,
     StoreUnavailable,
+    WriteRefused,
 )
 from backstay.events import Refs
 from backstay.language import Definition, Program, Workflow, compile_definition
@@ -38,6 +40,8 @@ from backstay.types import Json, iso, journalable, seconds
 
 log = logging.getLogger("backstay")
 
+T = TypeVar("T")
+
 HOT_RUNS: Final = 1000
 """Runs kept in memory between activations."""
 
@@ -47,7 +51,9 @@ DUE_AT_ONCE: Final = 1000
 STORE_RETRY_SECONDS: Final = 0.5
 """How soon a run is tried again after the store could not commit."""
 
-ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed)
+LONGEST_STORE_RETRY: Final = 5.0
+
+ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed, WriteRefused)
 """What a run cannot get over by itself: it is parked for an operator."""
 
 
@@ -68,6 +74,7 @@ class Runner:
         self.journal, self.reader, self.clock, self.payloads = journal, reader, clock, payloads
         self.gateway, self.workflows, self.settings = gateway, workflows, settings
         self.opener = Opener(self)
+        self.backlog = Backlog(self)
         self.dispatch = Dispatch(self._advance, self.fire_due, clock)
         self._hot: OrderedDict[str, Activation] = OrderedDict()
         self._programs: dict[str, Program] = {}
@@ -75,12 +82,15 @@ class Runner:
         self._ended: dict[str, list[asyncio.Future[None]]] = {}
         self._starting: dict[tuple[str, str], asyncio.Event] = {}
         """Keyed starts whose commit is on its way: a second one waits for it."""
+        self._owned: set[asyncio.Task[Any]] = set()
+        self._setbacks = 0
+        """How often in a row the store did not commit."""
         self._fresh: dict[str, tuple[Run, ev.RunStarted]] = {}
         """Runs that were created and whose first commit is on its way."""
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
         self.system = SystemChain(journal, reader, clock)
-        gateway.on_breaker = self._breaker_moved
+        gateway.on_breaker = self.backlog.breaker_moved
 
     # --- programs ---
 
@@ -132,7 +142,10 @@ class Runner:
         if key is not None:
             if (workflow, key) in self._starting:
                 raise StoreUnavailable(f"a run with key {key!r} is being started just now")
-            earlier = self.reader.value("run_by_key", (workflow, key))
+            beside = next(
+                (r for r in write.rows.get("runs", {}).values() if r and (r[1], r[4]) == (workflow, key)), None
+            )
+            earlier = beside[0] if beside else self.reader.value("run_by_key", (workflow, key))
             if earlier is not None:
                 return str(earlier)
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
@@ -164,8 +177,23 @@ class Runner:
             )  # fmt: skip
             write.put("waits", (run, "deadline"), wait.row())
 
+    async def own(self, work: Coroutine[Any, Any, T]) -> T:
+        """Finish what was begun, even if whoever asked goes away: a half-told run would be neither started nor refused."""
+        task = asyncio.create_task(work)
+        self._owned.add(task)
+        task.add_done_callback(self._disown)
+        return await asyncio.shield(task)
+
+    def _disown(self, task: asyncio.Task[Any]) -> None:
+        self._owned.discard(task)
+        if not task.cancelled():
+            task.exception()  # whoever asked has it; if they went away, nobody misses it
+
     async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
         """Create a run and begin it; it is acknowledged once it is committed."""
+        return await self.own(self._start_once(workflow, input_, key, by, trigger))
+
+    async def _start_once(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
         if key is None:
             return await self._start(workflow, input_, key, by, trigger)
         while (workflow, key) in self._starting:
@@ -218,8 +246,7 @@ class Runner:
         activation = self.activation(run)
         if not activation.loaded and not activation.row.ended:
             if activation.row.status == "attention":
-                head = self.reader.one("head_of_run", (run,))
-                activation.head = (head["seq"], head["hash"]) if head else genesis(run)
+                activation.find_head()
             else:
                 activation.load()
         return activation
@@ -237,6 +264,9 @@ class Runner:
 
     async def deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
         """Bring something from outside to a run: `change` stages it, then it is committed and the run activated."""
+        await self.own(self._deliver(run, change))
+
+    async def _deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
         activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
@@ -259,7 +289,7 @@ class Runner:
                 self.dispatch.wake_by(row[7])
             if row is not None and row[2] == "child" and row[10] not in self._fresh:
                 self.dispatch.activate(row[10])  # a child found by its key may have ended long ago
-        for run, seq, kind, _, _ in write.events:
+        for run, seq, kind, *_ in write.events:
             if seq == 1 and kind == "run_started":
                 self._begin_fresh(run, write)
                 self.dispatch.activate(run)
@@ -283,6 +313,7 @@ class Runner:
             activation = self.activation(run)
             if not activation.row.ended and activation.row.status != "attention":
                 await activation.advance()
+            self._setbacks = 0
             if activation.row.ended:
                 await self._run_ended(activation)
         except StoreFenced as error:
@@ -291,7 +322,10 @@ class Runner:
         except StoreUnavailable as error:
             log.warning("run %s: %s", run, error)
             self._hot.pop(run, None)
-            self.dispatch.activate_later(run, STORE_RETRY_SECONDS)
+            self._setbacks += 1
+            self.dispatch.activate_later(
+                run, min(STORE_RETRY_SECONDS * 2 ** min(self._setbacks, 6), LONGEST_STORE_RETRY)
+            )
         except asyncio.CancelledError:
             raise
         except Exception as error:
@@ -303,9 +337,13 @@ class Runner:
             log.exception("run %s: %s", run, error, exc_info=error)
         if activation is None:
             return
+        if activation.dead:  # its last write was refused: what is recorded now must build on what was committed
+            self._hot.pop(run, None)
+            activation = self.activation(run)
+            activation.find_head()
         try:
             await activation.raise_attention(error, code)
-        except StoreUnavailable:
+        except (StoreUnavailable, WriteRefused):
             self.dispatch.activate_later(run, STORE_RETRY_SECONDS)
             return
         finally:
@@ -344,10 +382,15 @@ class Runner:
             await self.deliver(parent, change)
         except Conflict:
             return
+        except ATTENTION as error:  # the parent's trouble is not its child's
+            await self._needs_attention(self._hot.get(parent), parent, error)
 
     async def cancel_child(self, wait: Wait) -> None:
         """Cancel the child behind a wait, unless another parent waits for it too."""
         waiting = self.reader.all("waits_on", (wait.subject, "child", -1))
+        child = self.reader.one("run", (wait.subject,))
+        if child is None or (child["parent"], child["parent_command"]) != (wait.run, wait.command):
+            return  # somebody else started it under its key; this run only joined
         if any(row["run"] != wait.run or row["command"] != wait.command for row in waiting):
             return
         reason = f"run {wait.run} no longer waits for it"
@@ -384,7 +427,7 @@ class Runner:
         rows = self.reader.all("due", (moment, DUE_AT_ONCE))
         await asyncio.gather(*(self._fire_run(row["run"], moment) for row in rows))
         for name in self.gateway.breakers.cooled_down():
-            await self._send_canary(name)
+            await self.backlog.send_canary(name)
         following = self.next_timer()
         return None if following is None else iso(datetime.fromtimestamp(following, UTC))
 
@@ -418,29 +461,6 @@ class Runner:
                 case.stage(write, ev.DeadlinePassed(at=at, reason="the workflow's deadline passed"))
             case.clear_wait(write, wait.command)
 
-    async def _breaker_moved(self, action: str, opened: bool) -> None:
-        await self.system.record("breaker", action, {"opened": opened})
-        if opened:
-            until = self.gateway.breakers.next_canary or self.clock.timestamp()
-            self.dispatch.wake_by(self.clock.stamp_after(max(0.0, until - self.clock.timestamp())))
-        else:
-            rows = self.reader.all("waits_on", (action, "diverted", -1))
-            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._drain(rows, "the breaker closed")))
-
-    async def _send_canary(self, action: str) -> None:
-        for row in self.reader.all("waits_on", (action, "diverted", -1)):
-            if await self._drain([row], "canary: is the target well again?"):
-                return
-
-    async def _drain(self, rows: list[Any], reason: str) -> int:
-        """Send calls from their backlog back to the gate; returns how many went."""
-        retries = (self.retry(row["run"], row["command"], by="", reason=reason) for row in rows)
-        outcomes = await asyncio.gather(*retries, return_exceptions=True)
-        for row, outcome in zip(rows, outcomes, strict=True):
-            if outcome is not None:
-                log.info("draining %s/%s: %s", row["run"], row["command"], outcome)
-        return outcomes.count(None)
-
     async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
         """Send a call from its backlog back to the gate."""
 
@@ -470,19 +490,9 @@ class Runner:
             self.dispatch.activate(row["id"])
         for row in self.reader.all("children_ended"):
             await self._tell_parent(row["parent"], row["command"], row["child"])
-        await self._drain(self._switched_on(), "its switch is on again")
+        await self.backlog.drain(self.backlog.switched_on(), "its switch is on again")
         self.dispatch.begin()
         return len(rows)
-
-    def _switched_on(self) -> list[Any]:
-        """Calls that a switch held back which is on again: the worker died while it let them go."""
-        found: list[Any] = []
-        for row in self.reader.all("waits_of_kind", ("switched",)):
-            action, workflow = self.gateway.actions.get(row["subject"]), find_run(self.reader, row["run"]).workflow
-            stops = self.gateway.switches.stops
-            if action is not None and not stops(action=action.name, effect=action.effect, workflow=workflow):
-                found.append(row)
-        return found
 
     async def stop(self) -> None:
         await self.dispatch.stop()

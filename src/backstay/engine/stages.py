@@ -71,6 +71,8 @@ class Gate:
     name: str
     action: Action[Any]
     args: Json
+    mac: Callable[[str], str]
+    """Hides a digest of private arguments behind the installation's key."""
     values: dict[str, Any] = field(init=False)
     """The arguments as the action's own types."""
     size: int = field(default=0, init=False)
@@ -79,7 +81,22 @@ class Gate:
     """The granted approval that the intent will consume."""
     rule: str = field(default="", init=False)
 
+    @property
+    def private(self) -> bool:
+        """Whether the arguments may hold private values: the same for every attempt of this call."""
+        return self.leaf.private or self.action.seals_arguments
+
     def digest(self) -> str:
+        """What an approval of exactly this call is bound to."""
+        plain = self._digest()
+        return self.mac(plain) if self.private else plain
+
+    def digests(self) -> tuple[str, ...]:
+        """What an approval may have been bound to: the run may have met its first private value since."""
+        plain = self._digest()
+        return (self.mac(plain), plain) if self.private else (plain,)
+
+    def _digest(self) -> str:
         return call_digest(
             version=self.case.row.version, action=self.name, interface=self.action.interface_digest, args=self.args
         )
@@ -182,11 +199,10 @@ def _granted(gate: Gate) -> bool:
     """Whether a person approved exactly this call: same version, action, interface and arguments."""
     if gate.approval is not None:
         return True
-    leaf, wanted = gate.leaf, gate.digest()
-    if leaf.approval is None or leaf.approved != wanted:
-        leaf.approval, leaf.approved = (
-            gate.case.machine.grants.pop(wanted, None),
-            wanted,
-        )  # no other call may use it now
+    leaf, wanted, grants = gate.leaf, gate.digests(), gate.case.machine.grants
+    if leaf.approval is None or leaf.approved not in wanted:
+        leaf.approved = next((digest for digest in wanted if grants.get(digest)), wanted[0])
+        granted = grants.get(leaf.approved)
+        leaf.approval = granted.pop(0) if granted else None  # no other call may use it now
     gate.approval = leaf.approval
     return gate.approval is not None

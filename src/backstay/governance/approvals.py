@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from typing import Any, cast
 
 from backstay.errors import NotAllowed
 from backstay.types import Json, digest
@@ -18,16 +19,17 @@ def check_decider(*, by: str, requester: str, claimed_by: str | None) -> None:
     check_person(by)
     if _folded(by) == _folded(requester):
         raise NotAllowed(f"{by!r} asked for this and cannot also approve it; somebody else must decide")
-    if claimed_by is not None and claimed_by != by:
+    if claimed_by is not None and _folded(claimed_by) != _folded(by):
         raise NotAllowed(f"{claimed_by!r} has claimed this item; it must be released before {by!r} can decide")
 
 
 def check_person(by: str) -> None:
     """Raise NotAllowed unless somebody is named: every act of a person is attributable."""
-    if not by.strip():
-        raise NotAllowed("a decision needs a person's name")
+    if not isinstance(cast("Any", by), str) or not _folded(by):
+        raise NotAllowed("every change needs the name of who asks for it, and a decision a person's name")
 
 
 def _folded(name: str) -> str:
-    """The same person, however typed."""
-    return " ".join(unicodedata.normalize("NFKC", name).casefold().split())
+    """The same person, however typed: width, case, spaces and characters that do not show make no other one."""
+    visible = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")
+    return " ".join(visible.casefold().split())

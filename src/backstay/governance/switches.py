@@ -9,6 +9,17 @@ SCOPES = ("all", "action:NAME", "effect:write", "effect:irreversible", "workflow
 """What a switch may name."""
 
 
+def check_flip(scope: object, off: object, reason: object) -> None:
+    """Raise InvalidInput for a flip of the wrong types: `off="false"` must not mean off."""
+    for name, value, shape, word in (
+        ("scope", scope, str, "text"),
+        ("off", off, bool, "true or false"),
+        ("reason", reason, str, "text"),
+    ):
+        if not isinstance(value, shape):
+            raise InvalidInput(f"a switch's {name} must be {word}, not {value!r}", {name: f"must be {word}"})
+
+
 class Switches:
     """The scopes that are off now, each with the reason it was flipped for."""
 

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from typing import Annotated, Any, Final, Literal, Union, get_args, get_origin
 
 from backstay.language.closure import CLASS_KINDS, Closure
+from backstay.language.fields import bad_alias
 from backstay.language.literals import impure_parts
 from backstay.language.subset import DEFAULT_FACTORIES
 from backstay.types import Tag
@@ -87,6 +88,8 @@ def _check_metadata(node: ast.expr, closure: Closure, refuse: Refuse) -> None:
     if not isinstance(node, ast.Call) or (closure.outside(called) not in _METADATA and closure.kind(called) != "later"):
         refuse("B408", node, ast.unparse(node))
     else:
+        for alias in filter(bad_alias, node.keywords):
+            refuse("B415", alias.value, ast.unparse(alias.value))
         named = [item for item in node.keywords if item.arg != "default_factory"]
         _check_values([*node.args, *(item.value for item in named)], closure, refuse)
         for factory in (item.value for item in node.keywords if item.arg == "default_factory"):

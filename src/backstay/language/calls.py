@@ -188,10 +188,12 @@ class Calls:
             self.checker.refuse("B307", node, f"{base.id}.{name}")
         elif name not in allowed:
             self.checker.refuse("B305", node, name)
+        elif name in MODEL_CLASS_METHODS and name not in own:
+            self.keywords(node, name, KEYWORDS[name])
 
     def on_value(self, node: ast.Call, func: ast.Attribute) -> None:
         name = func.attr
-        if name in VIEWS and name not in self.checker.closure.methods:
+        if name in VIEWS:
             if id(node) not in self.checker.permitted:
                 self.checker.refuse("B304", func, name)
         elif name in ("format", "format_map") and name not in self.checker.closure.methods:

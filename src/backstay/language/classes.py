@@ -9,9 +9,10 @@ from backstay.language.annotations import check_annotation
 from backstay.language.calls import Calls
 from backstay.language.closure import Closure, Item
 from backstay.language.diagnostics import Diagnostic
+from backstay.language.fields import bad_alias, bad_settings
 from backstay.language.functions import FunctionChecker
 from backstay.language.literals import impure_parts
-from backstay.language.subset import CLASS_DECORATORS, DEFAULT_FACTORIES, METHOD_DECORATORS
+from backstay.language.subset import CLASS_DECORATORS, DEFAULT_FACTORIES, METHOD_DECORATORS, VIEWS
 from backstay.language.trees import dotted, is_docstring
 
 FIELD_MAKERS: Final = frozenset({"Field", "field"})
@@ -83,7 +84,9 @@ class _ClassChecker:
         if name.startswith("_"):
             self.refuse("B301", node.target, name)
         check_annotation(node.annotation, self.closure, self.refuse)
-        if node.value is not None:
+        if name == "model_config":
+            self.settings(node, node.value or node.annotation)
+        elif node.value is not None:
             self.default(node.value, name)
 
     def assigned(self, node: ast.Assign, name: str) -> None:
@@ -93,9 +96,16 @@ class _ClassChecker:
             self.default(node.value, name)
             self.earlier.add(name)
         elif name == "model_config":
-            self.default(node.value, name)
+            self.settings(node, node.value)
         else:
             self.refuse("B409", node, f"`{name}` without a type")
+
+    def settings(self, node: ast.AST, value: ast.expr) -> None:
+        if self.item.kind != "model":
+            self.refuse("B409", node, "`model_config`")
+        for bad, name in bad_settings(value, self.closure):
+            self.refuse("B416", bad, name)
+        self.default(value, "model_config")
 
     def default(self, node: ast.expr, name: str) -> None:
         called = node.func.id if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) else ""
@@ -117,6 +127,8 @@ class _ClassChecker:
                     self.refuse("B407", keyword.value, name)
             elif keyword.arg is None:
                 self.refuse("B127", node, "Field")
+            elif bad_alias(keyword):
+                self.refuse("B415", keyword.value, ast.unparse(keyword.value))
             else:
                 self.values([keyword.value], name)
         self.values([arg for arg in node.args if not (isinstance(arg, ast.Constant) and arg.value is ...)], name)
@@ -132,6 +144,8 @@ class _ClassChecker:
             self.refuse("B406", node, node.name)
         elif node.name.startswith("_"):
             self.refuse("B301", node, node.name)
+        elif node.name in VIEWS:
+            self.refuse("B417", node, node.name)
         for decorator in node.decorator_list:
             if not isinstance(decorator, ast.Name) or self.closure.outside(decorator.id) not in METHOD_DECORATORS:
                 self.refuse("B405", decorator, ast.unparse(decorator))

@@ -111,15 +111,16 @@ class Closure:
         return frozenset(name for tree in self.classes.values() for name in class_methods(tree))
 
 
-def class_fields(tree: ast.ClassDef) -> list[str]:
+def class_fields(tree: ast.ClassDef, members: bool = True) -> list[str]:
     """Fields, members and properties that a class spells out."""
     found: list[str] = []
     for statement in tree.body:
         match statement:
-            case ast.AnnAssign(target=ast.Name(id=name)):
+            case ast.AnnAssign(target=ast.Name(id=name)) if name != "model_config":
                 found.append(name)
-            case ast.Assign(targets=targets):
-                found.extend(target.id for target in targets if isinstance(target, ast.Name))
+            case ast.Assign(targets=targets) if members:
+                names = [target.id for target in targets if isinstance(target, ast.Name)]
+                found.extend(name for name in names if name != "model_config")
             case ast.FunctionDef(name=name) if _decorated(statement, "property"):
                 found.append(name)
             case _:

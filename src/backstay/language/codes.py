@@ -16,6 +16,8 @@ class Refusal:
     title: str
     reason: str
     help: str
+    in_rule: str = ""
+    """The remedy in a rule or method, which can wait for nothing; empty where the other one fits there too."""
 
 
 CODES: Final[dict[str, Refusal]] = {
@@ -191,31 +193,37 @@ CODES: Final[dict[str, Refusal]] = {
         "`{name}` reads the clock of the machine",
         "on replay it is later than it was",
         "write `await now()`: the journal remembers the answer",
+        "take the moment as an argument: the workflow gets it with `await now()` and passes it in",
     ),
     "B203": Refusal(
         "`{name}` draws from chance",
         "on replay the dice fall differently",
         "write `await random()`: the journal remembers the draw",
+        "take the number as an argument: the workflow draws it with `await random()` and passes it in",
     ),
     "B204": Refusal(
         "`{name}` makes a new identifier",
         "on replay it would be another one",
         "write `await new_id()`: the journal remembers it",
+        "take the identifier as an argument: the workflow gets it with `await new_id()` and passes it in",
     ),
     "B205": Refusal(
         "`{name}` reads the machine's environment",
         "the worker that resumes the run may have another one",
         'write `await setting("name")`: the journal remembers the value',
+        'take the value as an argument: the workflow gets it with `await setting("name")` and passes it in',
     ),
     "B206": Refusal(
         "`{name}` touches files, the network or other processes",
         "an effect outside an action would happen again on every replay",
         "put it into an @action and await that",
+        "take what it gives as an argument: the workflow awaits an @action for it and passes the result in",
     ),
     "B207": Refusal(
         "`{name}` writes or reads a terminal",
         "it would happen again on every replay",
         'write `await note("...")` for a remark in the case log, `await task(...)` to ask a person',
+        'let the workflow say it, with `await note("...")`; the values that a rule decides by are in the case log anyway',
     ),
     "B208": Refusal(
         "`{name}` runs or reaches what the checker cannot see",
@@ -278,6 +286,12 @@ CODES: Final[dict[str, Refusal]] = {
         "rename the variable",
     ),
     # --- attributes -----------------------------------------------------------------------------------
+    "B220": Refusal(
+        "`{name}` keeps the machine waiting",
+        "nothing else could go on meanwhile, and it would wait again on every replay",
+        'write `await sleep("1s")`, imported from backstay: the run waits without a worker',
+        'let the workflow wait, with `await sleep("1s")`; a rule only computes',
+    ),
     "B301": Refusal(
         "the attribute `{name}`",
         "names with a leading underscore lead behind the value, to code and frames that differ between processes",
@@ -383,6 +397,21 @@ CODES: Final[dict[str, Refusal]] = {
         "the action `{name}` has no closed schema",
         "its arguments and its result are stored as JSON",
         "give every parameter and the result a type that pydantic can write as JSON",
+    ),
+    "B415": Refusal(
+        "the alias {name}",
+        "an alias is a key of JSON; such a name belongs to Python or to pydantic, and could lead behind a value",
+        "write a plain key as literal text, without a leading underscore",
+    ),
+    "B416": Refusal(
+        "`{name}` in model_config",
+        "it reads attributes of values, runs code, or takes a time that nothing bounds",
+        "keep settings such as `frozen`, `extra`, `strict` and `populate_by_name`, spelled out in `ConfigDict(...)`",
+    ),
+    "B417": Refusal(
+        "a method called `{name}`",
+        "dicts have a method of that name whose answer is a view, and the checker could not tell them apart",
+        "give it another name",
     ),
     # --- decision tables ------------------------------------------------------------------------------
     "B501": Refusal(

@@ -156,8 +156,12 @@ class _Collector:
     def value(self, written: str, found: Any, scope: Scope) -> None:
         if callable(found) and not isinstance(found, DecisionTable) and not _is_typing(found):
             origin = getattr(found, "__module__", "") or ""
+            package = origin.partition(".")[0]
             known = (
-                REFUSED_CALLS.get(written) or REFUSED_MODULES.get(origin) or REFUSED_CALLS.get(origin.partition(".")[0])
+                REFUSED_CALLS.get(f"{package}.{getattr(found, '__name__', '')}")
+                or REFUSED_CALLS.get(written)
+                or REFUSED_MODULES.get(origin)
+                or REFUSED_CALLS.get(package)
             )
             self.closure.refused[written] = known or ("B216" if isinstance(found, types.FunctionType) else "B209")
             return

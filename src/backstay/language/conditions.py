@@ -82,8 +82,7 @@ class _Keep:
             case ast.UnaryOp():
                 node.operand = self.expr(node.operand)
             case ast.Compare():
-                node.left = self.expr(node.left)
-                node.comparators = [self.expr(value) for value in node.comparators]
+                return self.instrument.compare(node, self.expr)
             case ast.BinOp():
                 node.left, node.right = self.expr(node.left), self.expr(node.right)
                 return self.instrument.operate(node)

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING, Any, Final
 
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import CLASS_KINDS, Closure, Item
+from backstay.language.codes import CODES
 from backstay.language.diagnostics import Diagnostic
-from backstay.language.library import REFUSED_CALLS
+from backstay.language.fields import fields_of, outside_fields
+from backstay.language.library import LIBRARY, REFUSED_CALLS
 from backstay.language.literals import good_format, impure_parts, is_member, is_singleton
 from backstay.language.names import Comprehension, parameters, targets, variables
 from backstay.language.subset import (
@@ -68,6 +70,8 @@ class FunctionChecker:
         self.calls = calls(self)
 
     def refuse(self, code: str, node: ast.AST, name: str = "", **changes: Any) -> None:
+        if self.item.kind != "workflow" and CODES[code].in_rule:
+            changes = {"help": CODES[code].in_rule, **changes}
         self.found.append(self.item.place.refuse(code, node, name, **changes))
 
     def permit(self, *nodes: ast.AST) -> None:
@@ -277,8 +281,17 @@ class FunctionChecker:
         name = dotted(pattern.cls)
         if not isinstance(pattern.cls, ast.Name) or self.kind(name) not in CLASS_LIKE:
             self.refuse("B412" if self.kind(name) else "B201", pattern.cls, name or ast.unparse(pattern.cls))
+        known = self._pattern_fields(name)
         for attribute in pattern.kwd_attrs:
-            self.field(pattern, attribute)
+            if attribute.startswith("_"):
+                self.refuse("B301", pattern, attribute)
+            elif attribute not in known and not (self.closure.unresolved and self.kind(name) == "later"):
+                self.refuse("B302", pattern, attribute)
+
+    def _pattern_fields(self, name: str) -> frozenset[str]:
+        """What a class pattern may look at: the declared fields of its class, as a pattern's reads have no guard."""
+        outside = self.closure.outside(name)
+        return outside_fields(LIBRARY[outside].value) if outside else fields_of(name, self.closure)
 
     # --- expressions ---------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import operator
 from collections.abc import Callable, Iterable, Mapping
-from datetime import date, datetime, time
+from datetime import date, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
 
@@ -16,12 +16,14 @@ from pydantic import BaseModel
 
 from backstay.commands import Command
 from backstay.errors import ProgramLimit
+from backstay.language.fields import OUTSIDE_FIELDS, outside_fields
 from backstay.language.subset import METHODS
 from backstay.language.text import MAX_BITS, MAX_TEXT, RAISED_HERE, bounded, text, written
 from backstay.language.tracker import current_tracker
+from backstay.language.weights import built, measure, weigh
 
 MAX_RANGE: Final = 1_000_000
-_DIGITS: Final = int(MAX_BITS * 0.302)
+_DIGITS: Final = 640
 _SIZED: Final = (str, list, tuple)
 
 
@@ -33,8 +35,10 @@ def checked(value: Any) -> Any:
     kind = type(value)
     if kind is int:
         return bounded(value)
-    if kind in _SIZED and len(value) > MAX_TEXT:
-        raise ProgramLimit(f"a {kind.__name__} of {len(value)} entries; the limit is {MAX_TEXT}")
+    if kind in _SIZED:
+        if len(value) > MAX_TEXT:
+            raise ProgramLimit(f"a {kind.__name__} of {len(value)} entries; the limit is {MAX_TEXT}")
+        built(value)
     return value
 
 
@@ -43,7 +47,10 @@ def add(left: Any, right: Any) -> Any:
 
 
 def iadd(left: Any, right: Any) -> Any:
-    return checked(operator.iadd(left, right))
+    if type(left) is not list:
+        return checked(operator.iadd(left, right))
+    extended(left, right)
+    return left
 
 
 def multiply(left: Any, right: Any) -> Any:
@@ -143,7 +150,7 @@ def total(items: Iterable[Any], /, start: Any = 0) -> Any:
 def whole(value: Any = 0, /) -> int:
     if isinstance(value, str) and len(value) > _DIGITS:
         raise ProgramLimit(f"a number of {len(value)} digits; the limit is {_DIGITS}")
-    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() > _DIGITS:
+    if isinstance(value, Decimal) and value.is_finite() and value.adjusted() >= _DIGITS - 1:
         raise ProgramLimit(f"a number of {value.adjusted()} digits; the limit is {_DIGITS}")
     return int(value)
 
@@ -185,6 +192,18 @@ def backwards(items: Any, /) -> list[Any]:
 
 def first(items: Iterable[Any], default: Any, /) -> Any:
     return next(iter(items), default)
+
+
+def consumer(fn: Callable[..., Any]) -> Callable[..., Any]:
+    """Guard for a built-in that takes all of its first argument: no sets, and large values cost what they are."""
+
+    def consume(*args: Any, **named: Any) -> Any:
+        if len(args) == 1:
+            items = walk(args[0])
+            return checked(fn(weigh(items) if isinstance(items, list | tuple) else items, **named))
+        return checked(fn(*args, **named))
+
+    return consume
 
 
 # --- text --------------------------------------------------------------------------------------------
@@ -238,7 +257,7 @@ def joined(separator: Any, items: Any) -> str:
     parts = list(items)
     if sum(map(len, parts)) + len(separator) * len(parts) > MAX_TEXT:
         raise ProgramLimit(f"text longer than {MAX_TEXT} characters")
-    return separator.join(parts)
+    return checked(separator.join(parts))
 
 
 def replaced(value: Any, *args: Any, **named: Any) -> Any:
@@ -247,7 +266,7 @@ def replaced(value: Any, *args: Any, **named: Any) -> Any:
     old, new, *rest = args
     if len(new) > len(old) and value.count(old) * (len(new) - len(old)) + len(value) > MAX_TEXT:
         raise ProgramLimit(f"text longer than {MAX_TEXT} characters")
-    return value.replace(old, new, *rest)
+    return checked(value.replace(old, new, *rest))
 
 
 def padded(name: str) -> Callable[..., str]:
@@ -256,7 +275,7 @@ def padded(name: str) -> Callable[..., str]:
     def pad(value: Any, width: int, *fill: str) -> str:
         if width > MAX_TEXT:
             raise ProgramLimit(f"text {width} wide; the limit is {MAX_TEXT}")
-        return getattr(value, name)(width, *fill)
+        return checked(getattr(value, name)(width, *fill))
 
     return pad
 
@@ -272,8 +291,11 @@ def week_of(day: Any) -> tuple[int, int, int]:
 
 
 def extended(items: Any, more: Any) -> None:
+    more = list(walk(more))
+    if len(items) + len(more) > MAX_TEXT:
+        raise ProgramLimit(f"a list of {len(items) + len(more)} entries; the limit is {MAX_TEXT}")
+    built(more)
     items.extend(more)
-    checked(items)
 
 
 GUARDED: Final[Mapping[str, Callable[..., Any]]] = {
@@ -290,29 +312,10 @@ GUARDED: Final[Mapping[str, Callable[..., Any]]] = {
 }
 """Method -> what runs instead when the value is not an instance of a stored class."""
 
-_FOREIGN: Final = (
-    str,
-    int,
-    float,
-    bool,
-    list,
-    dict,
-    tuple,
-    Decimal,
-    datetime,
-    time,
-    BaseException,
-    Command,
-    range,
-)
-_MOMENT_FIELDS: Final = frozenset(
-    {"year", "month", "day", "hour", "minute", "second", "microsecond", "days", "seconds", "microseconds"}
-)
-FOREIGN_NAMES: Final = frozenset(name for kind in (*_FOREIGN, BaseModel, type) for name in dir(kind)) - _MOMENT_FIELDS
-"""Attribute names that built-in values have too: reading them on such a value would give a bound method."""
-
 STORED_FILE: Final = "<backstay "
 """How the file names of compiled definitions begin."""
+READABLE: Final = "__backstay_fields__"
+"""Attribute of stored classes: the names that programs may read from their instances."""
 
 
 def is_stored(value: Any) -> bool:
@@ -327,10 +330,10 @@ def field_names(kind: Any) -> Any:
 
 
 def read(value: Any, name: str) -> Any:
-    """`value.name` for a field whose name built-in values use for something else."""
+    """`value.name`: a declared field or property of a stored class, or what the table has of a class from outside."""
     kind: Any = type(value)
-    own = getattr(kind, name, None)
-    if (is_stored(value) and name in field_names(kind)) or (isinstance(own, property) and is_pure(own.fget)):
+    names = OUTSIDE_FIELDS.get(kind) or getattr(kind, READABLE, None) or outside_fields(kind)
+    if name in names:
         return getattr(value, name)
     raise AttributeError(f"{kind.__name__} has no field {name!r}")
 
@@ -352,7 +355,7 @@ def method(value: Any, name: str, *args: Any, **named: Any) -> Any:
     return getattr(value, name)(*args, **named) if guard is None else guard(value, *args, **named)
 
 
-_FOREIGN_VALUES: Final = (str, int, float, list, dict, tuple, Decimal, date, time, BaseModel)
+_FOREIGN_VALUES: Final = (str, int, float, list, dict, tuple, range, Decimal, date, time, timedelta, BaseModel)
 
 
 def is_pure(candidate: Any) -> bool:
@@ -375,8 +378,15 @@ def at(site: str, command: Any) -> Command[Any]:
     """Give an awaited command its step."""
     if not isinstance(command, Command):
         raise TypeError(f"step {site!r} awaits a value of type {type(command).__name__}, which is not a command")
+    measure(command)
     command.site = site
     return command
+
+
+def answered(value: Any) -> Any:
+    """Pass on the result of a workflow, which must be small enough to be written."""
+    measure(value)
+    return value
 
 
 RUNTIME: Final[Mapping[str, Callable[..., Any]]] = {
@@ -391,5 +401,6 @@ RUNTIME: Final[Mapping[str, Callable[..., Any]]] = {
     "zip": zipped,
     "reversed": backwards,
     "next": first,
+    **{fn.__name__: consumer(fn) for fn in (list, tuple, sorted, min, max, any, all)},
 }
 """Built-in -> what a call of it runs."""

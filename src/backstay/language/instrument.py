@@ -11,14 +11,21 @@ from typing import Any, cast
 
 from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.conditions import Conditions
-from backstay.language.guards import FOREIGN_NAMES, GUARDED, IN_PLACE, OPERATORS, RUNTIME
+from backstay.language.guards import GUARDED, IN_PLACE, OPERATORS, RUNTIME
 from backstay.language.names import Comprehension, parameters, targets, variables
 from backstay.language.sealing import Sealed
 from backstay.language.steps import Step, condition_of, step_of
+from backstay.language.subset import STR_METHODS
 from backstay.language.tracker import Point
 from backstay.language.trees import one_line
 
 _Function = ast.FunctionDef | ast.AsyncFunctionDef
+
+
+COMPARING = frozenset({"count", "index", "model_copy", "model_dump", "remove", "sort"})
+"""Methods that look through all that a value holds."""
+HEAVY = (STR_METHODS | COMPARING | {"copy", "insert", "reverse", "update"}) - {"join"}
+"""Methods whose work grows with the value they are called on."""
 
 
 def helper(name: str) -> str:
@@ -162,6 +169,8 @@ class Instrument(ast.NodeTransformer):
         if node.value is not None:
             step = step_of(node)
             node.value = self.conditions.report(node.value, step) if step else self.expr(node.value)
+            if self.item.kind == "workflow" and not isinstance(node.value, ast.Constant):
+                node.value = call("answered", node.value)
         return node
 
     def visit_While(self, node: ast.While) -> Any:
@@ -216,6 +225,49 @@ class Instrument(ast.NodeTransformer):
 
     visit_ListComp = visit_SetComp = visit_DictComp = visit_GeneratorExp = comprehension
 
+    def visit_Compare(self, node: ast.Compare) -> Any:
+        return self.compare(node, self.expr)
+
+    def compare(self, node: ast.Compare, expr: Callable[[ast.expr], ast.expr]) -> ast.expr:
+        """Rewrite a comparison, with `expr` for its operands; what may be large is weighed before it is looked through."""
+        small = [self._small(operand) for operand in (node.left, *node.comparators)]
+        node.left = expr(node.left)
+        for place, (operator, operand) in enumerate(zip(node.ops, node.comparators, strict=True)):
+            rewritten = expr(operand)
+            if isinstance(operator, ast.In | ast.NotIn):
+                rewritten = rewritten if small[place + 1] else call("within", rewritten)
+            elif not (isinstance(operator, ast.Is | ast.IsNot) or small[place] or small[place + 1]):
+                rewritten = call("weigh", rewritten)
+            node.comparators[place] = rewritten
+        return node
+
+    def _small(self, node: ast.expr) -> bool:
+        """Whether the program spells an operand out, so that it cannot grow."""
+        match node:
+            case ast.Constant():
+                return True
+            case ast.Name(id=name):
+                return self.kind(name) in ("constant", "value", "enum")
+            case ast.Attribute(value=ast.Name(id=name)):
+                return self.kind(name) == "enum"
+            case ast.UnaryOp(operand=operand):
+                return self._small(operand)
+            case ast.Tuple(elts=parts) | ast.List(elts=parts) | ast.Set(elts=parts):
+                return all(self._small(part) for part in parts)
+            case _:
+                return False
+
+    def visit_Starred(self, node: ast.Starred) -> Any:
+        """`[*items]` walks over its items, so it takes no set."""
+        value = self.expr(node.value)
+        node.value = call("walk", value) if isinstance(node.ctx, ast.Load) else value
+        return node
+
+    def visit_Subscript(self, node: ast.Subscript) -> Any:
+        self.generic_visit(node)
+        copies = isinstance(node.ctx, ast.Load) and isinstance(node.slice, ast.Slice)
+        return call("checked", node) if copies else node
+
     def visit_List(self, node: ast.List | ast.Tuple) -> Any:
         """`[*a, *b]` can double a list like `a + b`, so its size is checked too."""
         self.generic_visit(node)
@@ -252,7 +304,10 @@ class Instrument(ast.NodeTransformer):
     # --- assignments ---------------------------------------------------------------------------------
 
     def visit_Assign(self, node: ast.Assign) -> Any:
+        spread = any(isinstance(target, ast.Tuple | ast.List) for target in node.targets)
         value = self.expr(node.value)
+        if spread and not isinstance(node.value, ast.Tuple | ast.List):
+            value = call("walk", value)
         if not any(isinstance(target, ast.Attribute) for target in node.targets):
             return ast.Assign(targets=[self.expr(target) for target in node.targets], value=value)
         kept = self.temporary()
@@ -298,9 +353,7 @@ class Instrument(ast.NodeTransformer):
         return self._read(self.expr(node.value), node.attr)
 
     def _read(self, value: ast.expr, name: str) -> ast.expr:
-        if name in FOREIGN_NAMES:
-            return call("read", value, ast.Constant(name))
-        return ast.Attribute(value=value, attr=name, ctx=ast.Load())
+        return call("read", value, ast.Constant(name))
 
     def visit_Call(self, node: ast.Call) -> Any:
         return self.invoke(node, self.expr)
@@ -322,7 +375,9 @@ class Instrument(ast.NodeTransformer):
     ) -> ast.expr:
         name = func.attr
         on_class = isinstance(base, ast.Name) and self.kind(base.id) in (*CLASS_KINDS, "type", "shape")
-        if not on_class and (name in GUARDED or (name in self.closure.methods and name in FOREIGN_NAMES)):
+        if not on_class and name in HEAVY:
+            base = call("weighty" if name in COMPARING else "heavy", base)
+        if not on_class and (name in GUARDED or name in self.closure.methods):
             return call("method", base, ast.Constant(name), *args, keywords=keywords)
         return ast.Call(func=ast.Attribute(value=base, attr=name, ctx=ast.Load()), args=args, keywords=keywords)
 

@@ -197,6 +197,7 @@ REFUSED_CALLS: Final[Mapping[str, str]] = {
     **dict.fromkeys(("time.time", "time.monotonic", "time.perf_counter", "time.localtime", "time.gmtime"), "B202"),
     **dict.fromkeys(("now", "utcnow", "today", "datetime.now", "datetime.utcnow", "datetime.today"), "B202"),
     **dict.fromkeys(("date.today", "time.time_ns", "perf_counter", "monotonic"), "B202"),
+    **dict.fromkeys(("time.sleep", "asyncio.sleep"), "B220"),
     **dict.fromkeys(("randint", "choice", "shuffle", "uniform", "sample", "secrets", "numpy"), "B203"),
     **dict.fromkeys(("uuid1", "uuid3", "uuid4", "uuid5", "uuid", "ulid"), "B204"),
     **dict.fromkeys(("environ", "getenv", "os", "platform", "sys", "locale", "getpass"), "B205"),

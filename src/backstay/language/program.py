@@ -11,7 +11,7 @@ import sys
 import weakref
 from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass, replace
-from types import MappingProxyType, ModuleType
+from types import FunctionType, MappingProxyType, ModuleType
 from typing import Any, Final
 
 from pydantic import BaseModel, TypeAdapter
@@ -19,10 +19,11 @@ from pydantic import BaseModel, TypeAdapter
 from backstay.actions import bind
 from backstay.commands import Call, Command, Start
 from backstay.errors import WorkflowRefused
-from backstay.language import guards, tracker
+from backstay.language import guards, tracker, weights
 from backstay.language.checker import check
 from backstay.language.closure import CLASS_KINDS, Closure, Interface, Item
 from backstay.language.definitions import read_document
+from backstay.language.fields import fields_of
 from backstay.language.frozen import freeze
 from backstay.language.instrument import Instrument, helper
 from backstay.language.library import LIBRARY
@@ -36,6 +37,7 @@ from backstay.types import Json
 HELPERS: Final[Mapping[str, Any]] = {
     **guards.RUNTIME,
     **{name: getattr(guards, name) for name in {*guards.OPERATORS.values(), *guards.IN_PLACE.values()}},
+    "answered": guards.answered,
     "at": guards.at,
     "ask_rule": tracker.ask_rule,
     "ask_table": tracker.ask_table,
@@ -44,6 +46,7 @@ HELPERS: Final[Mapping[str, Any]] = {
     "enter": tracker.enter,
     "formatted": guards.formatted,
     "freeze": freeze,
+    "heavy": weights.heavy,
     "method": guards.method,
     "missing": tracker.MISSING,
     "raised": guards.raised,
@@ -51,6 +54,9 @@ HELPERS: Final[Mapping[str, Any]] = {
     "tick": tracker.tick,
     "verdict": tracker.verdict,
     "walk": guards.walk,
+    "weigh": weights.weigh,
+    "weighty": weights.weighty,
+    "within": weights.within,
     "write": guards.write,
     "AssertionError": AssertionError,
     "MemoryError": MemoryError,
@@ -194,6 +200,10 @@ class _Compiler:
             made = space[name]
             if item.kind in CLASS_KINDS and isinstance(made, type) and issubclass(made, BaseModel):
                 made.model_rebuild(_types_namespace=space)
+            if item.kind in CLASS_KINDS:
+                setattr(made, guards.READABLE, fields_of(name, self.closure))
+            if item.kind == "dataclass":
+                _complete(made)
         for written, stub in stubs.items():
             returns = self.closure.interfaces[written].returns
             stub.returns = TypeAdapter(eval(returns, space)) if returns else None
@@ -213,6 +223,26 @@ class _Compiler:
                 for offset, line in enumerate(item.source.text.splitlines()):
                     lines[item.source.line - 1 + offset] = " " * item.source.indent + line
             linecache.cache[file] = (1, None, [line + "\n" for line in lines], file)
+
+
+_GENERATED: Final = (
+    "__init__", "__eq__", "__lt__", "__le__", "__gt__", "__ge__", "__hash__", "__setattr__", "__delattr__",
+)  # fmt: skip
+_GENERATED_BUILTINS: Final = {
+    "__builtins__": {"BaseException": BaseException, "NotImplemented": NotImplemented, "TypeError": TypeError}
+    | {fn.__name__: fn for fn in (hash, object, super, type, getattr, isinstance, setattr, tuple)}
+}
+
+
+def _complete(kind: type) -> None:
+    """Give the methods that @dataclass generated the built-ins they use, which no program can name."""
+    for name in _GENERATED:
+        made = vars(kind).get(name)
+        if isinstance(made, FunctionType) and not guards.is_pure(made):
+            own = FunctionType(made.__code__, _GENERATED_BUILTINS, name, made.__defaults__, made.__closure__)
+            own.__kwdefaults__, own.__annotations__ = made.__kwdefaults__, made.__annotations__
+            own.__qualname__ = made.__qualname__
+            setattr(kind, name, own)
 
 
 def _forget(module: str, files: tuple[str, ...]) -> None:

@@ -156,6 +156,7 @@ KEYWORDS: Final[Mapping[str, frozenset[str]]] = {
     "round": frozenset({"ndigits"}),
     "zip": frozenset({"strict"}),
     "sort": frozenset({"key", "reverse"}),
+    "model_validate": frozenset({"strict", "by_alias", "by_name"}),
 }
 """Keywords that built-in functions and list.sort take; others take none, types and commands take what Python allows."""
 

@@ -18,8 +18,8 @@ from backstay.types import Json, Tag
 
 MAX_TEXT: Final = 1_000_000
 """Longest text one step may build, in characters; the same number of entries bounds lists."""
-MAX_BITS: Final = 4_096
-"""Widest whole number one step may build."""
+MAX_BITS: Final = 2_126
+"""Widest whole number one step may build: 640 digits, which Python writes and reads whatever its settings."""
 MAX_SHOWN: Final = 200
 """Longest text of a value in the log."""
 MAX_DEPTH: Final = 20
@@ -55,12 +55,31 @@ def written(value: Any) -> str:
 def error_text(error: BaseException) -> str:
     """The message of an error the program or Backstay raised; of any other its class, as Python's wording changes."""
     if isinstance(error, BackstayError) or getattr(error, RAISED_HERE, False):
-        return (
-            str(error.args[0])
-            if len(error.args) == 1 and type(error.args[0]) is str
-            else str(BaseException.__str__(error))
-        )
+        return _message(error)
     return type(error).__name__
+
+
+def _message(error: BaseException) -> str:
+    """The arguments of an error as text; never fails, as the engine asks for it when a run has ended."""
+    for _ in range(MAX_DEPTH):
+        if len(error.args) != 1:
+            break
+        (only,) = error.args
+        if type(only) is str:
+            return only
+        if not isinstance(only, BaseException):
+            return _cut_off(text, only)
+        if not (isinstance(only, BackstayError) or getattr(only, RAISED_HERE, False)):
+            return type(only).__name__
+        error = only
+    return _cut_off(written, error.args) if error.args else ""
+
+
+def _cut_off(writer: Callable[[Any], str], value: Any) -> str:
+    try:
+        return writer(value)
+    except ProgramLimit:
+        return f"<{type(value).__name__}>"
 
 
 def bounded(value: Any) -> Any:
@@ -117,6 +136,8 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
         _write_many(value, "[" if isinstance(value, list) else "(", out, left, depth, safe)
     elif isinstance(value, dict):
         _write_pairs(value.items(), ("{", ": ", "}"), True, out, left, depth, safe)
+    elif isinstance(value, BaseException):
+        _write_error(value, out, left, depth, safe)
     elif isinstance(value, BaseModel) or (dataclasses.is_dataclass(value) and not isinstance(value, type | Command)):
         _write_pairs(fields(value, safe), (f"{type(value).__name__}(", "=", ")"), False, out, left, depth, safe)
     else:
@@ -126,11 +147,22 @@ def _write(value: Any, out: list[str], left: list[int], depth: int, safe: bool) 
 def _odd(value: Any) -> str:
     if isinstance(value, Command | range | Enum):
         return repr(value)
-    if isinstance(value, BaseException):
-        return f"{type(value).__name__}({error_text(value)!r})"
     if isinstance(value, str | int | float | date | time):
         return repr(value)
     return f"<{type(value).__name__}>"
+
+
+def _write_error(error: BaseException, out: list[str], left: list[int], depth: int, safe: bool) -> None:
+    """As `error_text` has it; several arguments one by one, so that nested errors stay bounded."""
+    _put(f"{type(error).__name__}(", out, left)
+    authored = isinstance(error, BackstayError) or getattr(error, RAISED_HERE, False)
+    if not authored or (len(error.args) == 1 and type(error.args[0]) is str):
+        _put(repr(error_text(error)), out, left)
+    else:
+        for position, item in enumerate(error.args):
+            _put(", " if position else "", out, left)
+            _write(item, out, left, depth + 1, safe)
+    _put(")", out, left)
 
 
 def _write_many(items: Any, opening: str, out: list[str], left: list[int], depth: int, safe: bool) -> None:

@@ -19,6 +19,8 @@ from backstay.types import Json
 
 MAX_STEPS: Final = 100_000
 """Loop rounds, comprehension entries and calls of rules and methods between two awaits."""
+MAX_BUILT: Final = 200_000_000
+"""Characters of large texts, and four for each entry of large lists, that may be made between two awaits."""
 MAX_TRAIL: Final = 1_000
 """Branches written down between two awaits; the rest are counted."""
 MAX_NESTING: Final = 50
@@ -55,11 +57,12 @@ class Point:
 class Tracker:
     """Collects the trail of one run and counts its steps since it last waited."""
 
-    __slots__ = ("_raw", "depth", "dropped", "steps")
+    __slots__ = ("_raw", "built", "depth", "dropped", "steps")
 
     def __init__(self) -> None:
         self._raw: list[Raw] = []
         self.steps = 0
+        self.built = 0
         self.dropped = 0
         self.depth = 0
 
@@ -76,7 +79,7 @@ class Tracker:
         entries = self.trail if self._raw else []
         if self._raw:
             self._raw = []
-        self.steps = self.dropped = self.depth = 0
+        self.steps = self.built = self.dropped = self.depth = 0
         return entries
 
     def add(self, raw: Raw) -> None:
@@ -93,6 +96,12 @@ class Tracker:
             raise ProgramLimit(
                 f"more than {MAX_STEPS} loop rounds without waiting for anything; loop over less, or let an action do it"
             )
+
+    def build(self, size: int) -> None:
+        """Count a large value that was made; raises ProgramLimit beyond the budget."""
+        self.built += size
+        if self.built > MAX_BUILT:
+            raise ProgramLimit(f"more than {MAX_BUILT} characters built without waiting for anything")
 
 
 current_tracker: Final[ContextVar[Tracker]] = ContextVar("current_tracker")

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from backstay.errors import StoreFenced, StoreUnavailable
+from backstay.errors import StoreFenced, StoreUnavailable, WriteRefused
 from backstay.events import Event, encode
 from backstay.store.database import connect, migrate, queries
 
@@ -73,12 +73,15 @@ def link_commit(previous: bytes, hashes: Iterable[bytes]) -> bytes:
     return hashlib.sha256(previous + b"".join(hashes)).digest()
 
 
+StagedEvent = tuple[str, int, str, str, bytes, bytes]
+"""(run, seq, kind, body, hash, hash of the event before it in the run)"""
+
+
 @dataclass(slots=True)
 class Write:
     """Changes that become true together or not at all."""
 
-    events: list[tuple[str, int, str, str, bytes]] = field(default_factory=list)
-    """(run, seq, kind, body, hash)"""
+    events: list[StagedEvent] = field(default_factory=list)
     rows: dict[str, dict[Any, tuple[Any, ...] | None]] = field(default_factory=dict)
     """table -> key -> row, or None to delete it (waits only)."""
 
@@ -87,7 +90,7 @@ class Write:
         kind, body = encode(event)
         seq = head[0] + 1
         hash_ = link(head[1], run, seq, kind, body)
-        self.events.append((run, seq, kind, body, hash_))
+        self.events.append((run, seq, kind, body, hash_, head[1]))
         return seq, hash_
 
     def put(self, table: str, key: Any, row: tuple[Any, ...] | None) -> None:
@@ -118,8 +121,8 @@ class Journal:
         self._closing = self._ready = False
         self._fault: Exception | None = None
         self._on_commit = on_commit
-        self._seqs: dict[str, int] = {}
-        """Last committed seq of the chains written lately: a write that would leave a gap is refused."""
+        self._heads: dict[str, Head] = {}
+        """Heads of the chains written lately: a write that does not build on what was committed is refused."""
         self._thread = threading.Thread(target=self._run, name="backstay-journal", daemon=True)
         self._thread.start()
 
@@ -185,6 +188,11 @@ class Journal:
     def _try(self, writes: list[Write]) -> Exception | None:
         try:
             self._transaction(writes)
+        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
+            self._rollback()
+            if "runs.key" in str(error):  # two starts under one key at the same moment: the second finds the first
+                return StoreUnavailable(f"another run was started under the same key just now ({error})")
+            return WriteRefused(f"the store refused a write: {error}")
         except sqlite3.Error as error:
             self._rollback()
             return StoreUnavailable(
@@ -195,13 +203,16 @@ class Journal:
             self._rollback()
             self._fault = error
             return error
+        except StoreUnavailable as error:
+            self._rollback()
+            return error
         except Exception as error:  # a value that SQLite cannot take; the writer must live on for the others
             self._rollback()
             return StoreUnavailable(f"the store could not take what it was given: {error}")
         return None
 
     def _rollback(self) -> None:
-        self._seqs.clear()
+        self._heads.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
@@ -211,10 +222,10 @@ class Journal:
         if connection.execute(queries()["epoch"]).fetchone()[0] != self._epoch:
             raise StoreFenced("another worker has taken this store over; this one stops without writing")
         events = [event for write in writes for event in write.events]
-        seqs = self._check_chains(events)
+        heads = self._check_chains(events)
         number, last, previous = self._commit
         if events:
-            rows = [(last + place, *event) for place, event in enumerate(events, 1)]
+            rows = [(last + place, *event[:5]) for place, event in enumerate(events, 1)]
             self._insert("INSERT INTO events VALUES ", rows)
             last += len(events)
             number, previous = number + 1, link_commit(previous, (event[4] for event in events))
@@ -222,26 +233,24 @@ class Journal:
         self._put_rows(writes)
         connection.execute("COMMIT")
         self._commit = (number, last, previous)
-        self._seqs.update(seqs)
-        if len(self._seqs) > REMEMBERED_CHAINS:
-            self._seqs.clear()
+        self._heads.update(heads)
+        if len(self._heads) > REMEMBERED_CHAINS:
+            self._heads.clear()
         if self._on_commit:
             self._on_commit(number)
 
-    def _check_chains(self, events: list[tuple[str, int, str, str, bytes]]) -> dict[str, int]:
-        """Refuse events that do not follow the last committed one: an earlier write of their run must have failed."""
-        seqs: dict[str, int] = {}
-        for run, seq, _, _, _ in events:
-            last = seqs.get(run)
-            if last is None:
-                last = self._seqs.get(run)
-            if last is None:
+    def _check_chains(self, events: list[StagedEvent]) -> dict[str, Head]:
+        """Refuse events that do not build on the last committed one: an earlier write of their run must have failed."""
+        heads: dict[str, Head] = {}
+        for run, seq, _, _, hash_, previous in events:
+            head = heads.get(run) or self._heads.get(run)
+            if head is None:
                 row = None if seq == 1 else self._connection.execute(queries()["head_of_run"], (run,)).fetchone()
-                last = row[0] if row else 0
-            if seq != last + 1:
-                raise sqlite3.IntegrityError(f"event {seq} of run {run} does not follow event {last}")
-            seqs[run] = seq
-        return seqs
+                head = (row[0], row[1]) if row else genesis(run)
+            if seq != head[0] + 1 or previous != head[1]:
+                raise StoreUnavailable(f"event {seq} of run {run} does not build on event {head[0]}; it is loaded anew")
+            heads[run] = (seq, hash_)
+        return heads
 
     def _put_rows(self, writes: list[Write]) -> None:
         """The last state of each key wins, so that a batch touches a row once."""

@@ -33,6 +33,9 @@ REMEMBERED_SCHEMAS: Final = 1000
 MIN_SECRET: Final = 4
 """Shorter private values are sealed in their own field but not searched for in other text."""
 
+EARLY: Final = "early-signal"
+"""Class under which a signal is sealed whole that came before anybody knew its type; not all of it is private."""
+
 E = TypeVar("E", bound=Event)
 
 
@@ -55,8 +58,7 @@ class Payloads:
 
         pointer: where the value stands in the event. secrets: private texts that the run has met.
         """
-        if schema is not None and self._is_tagged(schema):
-            value = self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
+        value = self.seal_tagged(write, value, pointer, refs, schema)
         if secrets:
             value = self._seal_known(write, value, pointer, refs, secrets)
         if isinstance(value, str | list | dict) and value:
@@ -68,12 +70,22 @@ class Payloads:
                 return None
         return value
 
+    def seal_tagged(self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json) -> Json:
+        """Seal what a schema tags in `value`."""
+        if schema is not None and self._is_tagged(schema):
+            return self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
+        return value
+
+    def mac(self, text: str) -> str:
+        """Like a digest, but nobody without the installation's key can find the text by trying."""
+        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+
     def _seal_known(self, write: Write, value: Json, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
         """Seal each text that is, or contains, a private text; an object that has one among its keys is sealed whole."""
         if pointer in refs:
             return value
         if isinstance(value, dict) and not any(_secret_in(key, secrets) for key in value):
-            return {k: self._seal_known(write, v, f"{pointer}/{_escape(k)}", refs, secrets) for k, v in value.items()}
+            return {k: self._seal_known(write, v, f"{pointer}/{escape(k)}", refs, secrets) for k, v in value.items()}
         if isinstance(value, list):
             return [self._seal_known(write, v, f"{pointer}/{n}", refs, secrets) for n, v in enumerate(value)]
         text = _secret_in(value, secrets)
@@ -102,7 +114,7 @@ class Payloads:
             properties, rest = node.get("properties", {}), node.get("additionalProperties", {})
             rest = rest if isinstance(rest, dict) else {}
             return {
-                k: self._seal_tagged(write, v, properties.get(k, rest), defs, f"{pointer}/{_escape(k)}", refs)
+                k: self._seal_tagged(write, v, properties.get(k, rest), defs, f"{pointer}/{escape(k)}", refs)
                 for k, v in value.items()
             }
         if isinstance(value, list):
@@ -152,7 +164,7 @@ class Payloads:
                 )
             return json.loads(data)
         value = self.open_sealed(name)
-        for text in _texts(value):
+        for text in () if name.startswith(f"{EARLY}:") else _texts(value):
             if len(text) >= MIN_SECRET:
                 secrets[text] = name
         return value
@@ -218,6 +230,31 @@ def _secret_in(value: Json, secrets: Mapping[str, str]) -> str | None:
     return None
 
 
+def private_texts(value: Json, schema: Json) -> list[str]:
+    """The texts in `value` that a schema tags as private and that are long enough to be searched for."""
+    found: list[str] = []
+
+    def walk(value: Json, node: Json) -> None:
+        if "$ref" in node:
+            walk(value, schema.get("$defs", {}).get(node["$ref"].rpartition("/")[2], {}))
+        if DATA_CLASS in node:
+            found.extend(text for text in _texts(value) if len(text) >= MIN_SECRET)
+        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
+            walk(value, branch)
+        rest = node.get("additionalProperties", {}) if isinstance(value, dict) else node.get("items", {})
+        rest = rest if isinstance(rest, dict) else {}
+        if isinstance(value, dict):
+            for key, item in value.items():
+                walk(item, node.get("properties", {}).get(key, rest))
+        elif isinstance(value, list):
+            prefix = node.get("prefixItems", ())
+            for place, item in enumerate(value):
+                walk(item, prefix[place] if place < len(prefix) else rest)
+
+    walk(value, schema)
+    return found
+
+
 def _texts(value: Json) -> list[str]:
     if isinstance(value, str):
         return [value]
@@ -228,7 +265,7 @@ def _texts(value: Json) -> list[str]:
     return [str(value)] if isinstance(value, int | float) and not isinstance(value, bool) else []
 
 
-def _escape(key: str) -> str:
+def escape(key: str) -> str:
     """JSON Pointer escaping (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
 

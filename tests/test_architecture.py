@@ -72,7 +72,7 @@ def test_the_public_names_are_these() -> None:
     assert backstay.__all__ == sorted(
         """
         Action ActionDenied ActionFailed Alert App BackstayError Breaker ChildFailed Client Decision DecisionTable Done
-        IdempotencyKey Limits NotRetryable OutcomeUnknown ProcessError Queue Rate Retry Rule Sensitive TimedOut Winner
+        Happened IdempotencyKey Limits NotRetryable OutcomeUnknown ProcessError Queue Rate Retry Rule Sensitive TimedOut Winner
         Workflow action approval gather new_id note now race random rule setting sleep start task wait_for workflow
         """.split()
     )

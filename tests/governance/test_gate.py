@@ -370,7 +370,7 @@ async def test_an_action_that_the_definition_does_not_list_is_denied() -> None:
         run = await it.start(waits_then_places, order={"number": "7", "lines": []})
         activation = it.client._runner.activation(run)
         case, leaf = activation, next(iter(activation.machine.open.values()))
-        gate = stages.Gate(case=case, leaf=leaf, name="look", action=look, args={"what": "a"})
+        gate = stages.Gate(case=case, leaf=leaf, name="look", action=look, args={"what": "a"}, mac=str)
         refusal = it.client._runner.gateway.pass_stages(gate)
         assert refusal == stages.Refusal(
             then="deny", stage="allow-list", reason="the definition does not list action 'look'"

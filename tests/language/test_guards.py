@@ -164,7 +164,7 @@ def test_a_field_name_does_not_reach_the_methods_of_other_values(ends: Flow, bod
     ],
 )
 def test_a_field_of_one_class_is_no_field_of_another(ends: Flow, body: str) -> None:
-    assert ends(body) == "AttributeError"
+    assert ends("Internals()\n" + body) == "AttributeError"
 
 
 def test_methods_that_a_dataclass_generates_have_what_they_need(ends: Flow) -> None:

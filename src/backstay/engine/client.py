@@ -17,8 +17,7 @@ from backstay import events as ev
 from backstay.actions import Action, invalid
 from backstay.commands import Call, Task, WaitFor
 from backstay.engine.activation import Activation
-from backstay.engine.frames import Open, adapter_for, read_answer, shape_of
-from backstay.engine.opening import model_schema
+from backstay.engine.frames import Open, adapter_for, model_schema, read_answer, shape_of
 from backstay.engine.runner import ATTENTION, Runner
 from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.events import Refs
@@ -385,7 +384,13 @@ class Client:
         kind, _, name = scope.partition(":")
         known = {"action": self._runner.gateway.actions, "workflow": self._runner.workflows}.get(kind)
         loaded = bool(self._runner.workflows)
-        if not off or known is None or not loaded or name in known or (kind == "workflow" and name in self.counts()):
+        if (
+            not off
+            or known is None
+            or not (loaded and name)
+            or name in known
+            or (kind == "workflow" and name in self.counts())
+        ):
             return
         raise InvalidInput(
             f"this application has no {kind} {name!r}; it has {', '.join(sorted(known))}", {"scope": "unknown"}

@@ -5,16 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import is_dataclass
 from datetime import UTC, datetime
-from functools import lru_cache
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from backstay import events as ev
-from backstay.actions import schema_of
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
-from backstay.engine.frames import Open, adapter_for
+from backstay.engine.frames import Open, model_schema
 from backstay.errors import InvalidInput
 from backstay.events import Refs
 from backstay.governance.approvals import call_digest
@@ -223,12 +221,6 @@ OPENERS: dict[type[Any], Callable[..., None]] = {
 def form_schema(form: Any) -> Json:
     """JSON Schema of what a person fills in; None for a task that is just reported done."""
     return None if form is Done else model_schema(form)
-
-
-@lru_cache(maxsize=1000)
-def model_schema(shape: Any) -> dict[str, Json]:
-    """JSON Schema of a type, made once: making it costs a millisecond."""
-    return schema_of(adapter_for(shape))
 
 
 def _aware(moment: datetime) -> datetime:

@@ -52,7 +52,6 @@ STORE_RETRY_SECONDS: Final = 0.5
 """How soon a run is tried again after the store could not commit."""
 
 LONGEST_STORE_RETRY: Final = 5.0
-
 ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed, WriteRefused)
 """What a run cannot get over by itself: it is parked for an operator."""
 
@@ -413,7 +412,7 @@ class Runner:
 
     async def ended(self, run: str) -> None:
         """Return when the run has ended."""
-        row = read_run(self.reader.one("run", (run,)) or _missing(run))  # what is committed, not what is on its way
+        row = find_run(self.reader, run)  # what is committed, not what is on its way
         if not row.ended:
             future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
             self._ended.setdefault(run, []).append(future)
@@ -499,7 +498,3 @@ class Runner:
         for waiters in self._ended.values():
             for waiter in waiters:
                 waiter.cancel()
-
-
-def _missing(run: str) -> Any:
-    raise NotFound(f"there is no run {run!r}")

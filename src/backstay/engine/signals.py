@@ -8,8 +8,7 @@ from pydantic import ValidationError
 
 from backstay import events as ev
 from backstay.commands import WaitFor
-from backstay.engine.frames import read_answer
-from backstay.engine.opening import model_schema
+from backstay.engine.frames import model_schema, read_answer
 from backstay.store.payloads import private_texts, redact
 from backstay.types import Json
 

@@ -20,7 +20,7 @@ from backstay.types import Json
 MAX_STEPS: Final = 100_000
 """Loop rounds, comprehension entries and calls of rules and methods between two awaits."""
 MAX_BUILT: Final = 200_000_000
-"""Characters of large texts, and four for each entry of large lists, that may be made between two awaits."""
+"""Characters of large texts, and eight for each entry of large lists, that may be made between two awaits."""
 MAX_TRAIL: Final = 1_000
 """Branches written down between two awaits; the rest are counted."""
 MAX_NESTING: Final = 50

@@ -20,7 +20,7 @@ from backstay.language.tracker import current_tracker
 MAX_NODES: Final = 1_000_000
 """Values that one comparison or one command may hold, counting a shared one each time it occurs."""
 MAX_DEEP: Final = 100
-_ENTRY: Final = 4
+_ENTRY: Final = 8
 """What an entry of a list costs, in characters of text."""
 _FREE: Final = 1_024
 """Values up to this length cost nothing besides the step they are used in."""
@@ -42,7 +42,7 @@ def weigh(value: Any) -> Any:
         return value
     if kind is str:
         if len(value) > _FREE:
-            current_tracker.get().spend(len(value) >> 12)
+            current_tracker.get().spend(len(value) >> 8)
         return value
     if not isinstance(value, Enum):
         measure(value)

@@ -114,10 +114,11 @@ class Decisions:
         return [(label, plain(value)) for label, value in (entry.get("values") or {}).items() if label not in said]
 
     def _reason(self, told: Told) -> str:
-        """A decision inside a rule, on one line, with the short values that decided it."""
+        """A decision inside a rule, on one line, with the values that decided it, long ones shortened."""
         text, came_to = self._words(told.entry)
-        values = dict(pair for entry in told.entries() for pair in self._values(entry) if len(pair[1]) <= SHORT)
-        looked_at = ", ".join(f"{label} {value}" for label, value in values.items())
+        values = dict(pair for entry in told.entries() for pair in self._values(entry))
+        shown = {label: value if len(value) <= SHORT else value[: SHORT - 1] + "…" for label, value in values.items()}
+        looked_at = ", ".join(f"{label} {value}" for label, value in shown.items())
         return f"{text} → {came_to}" + (f" ({looked_at})" if looked_at else "")
 
     def _readable(self, text: str) -> str:

@@ -257,7 +257,8 @@ class ApprovalRequested(Event):
     action: str | None = None
     args: Json = None
     digest: str | None = None
-    """SHA-256 over workflow version, action, its interface and canonical arguments."""
+    """SHA-256 over workflow version, action, its interface and canonical arguments; keyed with the installation's key
+    where the arguments may hold private values."""
     due: str | None = None
     reason: str = ""
     """Why the gate held the call; empty for an approval that the workflow asked for."""

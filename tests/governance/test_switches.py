@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from backstay import App, IdempotencyKey, action, sleep, wait_for, workflow
@@ -143,3 +145,10 @@ async def test_a_flip_is_an_event_with_actor_and_reason() -> None:
             '{"at":"2026-01-05T09:00:00.000000Z","by":"ann","what":"switch","subject":"all",'
             '"detail":{"off":true,"reason":"incident 7"}}'
         ]
+
+
+async def test_a_store_that_is_only_opened_shows_what_is_switched_off(tmp_path: Path) -> None:
+    async with harness(app, tmp_path) as it:
+        await it.client.switch("all", off=True, by="ann", reason="incident 7")
+    async with app.open(tmp_path, resume=False) as client:
+        assert client.switches == {"all": "incident 7"}

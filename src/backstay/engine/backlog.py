@@ -6,6 +6,7 @@ import asyncio
 import logging
 from typing import TYPE_CHECKING, Any
 
+from backstay import events as ev
 from backstay.store.views import find_run
 
 if TYPE_CHECKING:
@@ -19,6 +20,15 @@ class Backlog:
 
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
+
+    def load_switches(self) -> None:
+        """Take over the switches as they were left, also where nothing is resumed."""
+        for event in self._runner.reader.all("system_events", ("switch",)):
+            flipped = ev.decode(event["kind"], event["body"])
+            if isinstance(flipped, ev.SystemRecorded) and isinstance(flipped.detail, dict):
+                self._runner.gateway.switches.flip(
+                    flipped.subject, off=flipped.detail["off"], reason=flipped.detail["reason"]
+                )
 
     async def breaker_moved(self, action: str, opened: bool) -> None:
         """Record that a breaker opened or closed; a closed one lets its diverted calls go."""

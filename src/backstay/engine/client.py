@@ -128,7 +128,7 @@ class Client:
         """Return when nothing moves: no run is being advanced, and no failed call is about to be tried again."""
         while True:
             await self._runner.dispatch.idle()
-            if not self._reader.all("waits_of_kind", ("retry",)):
+            if self._reader.one("retries_pending") is None:
                 return
             await self._runner.dispatch.next_end()
 

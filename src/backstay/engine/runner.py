@@ -90,6 +90,7 @@ class Runner:
         """Children that some parent waits for."""
         self.system = SystemChain(journal, reader, clock)
         gateway.on_breaker = self.backlog.breaker_moved
+        self.backlog.load_switches()
 
     # --- programs ---
 
@@ -475,10 +476,6 @@ class Runner:
 
     async def resume(self) -> int:
         """Go on with everything that a stopped worker left; returns how many runs were in the middle."""
-        for event in self.reader.all("system_events", ("switch",)):
-            flipped = ev.decode(event["kind"], event["body"])
-            if isinstance(flipped, ev.SystemRecorded) and isinstance(flipped.detail, dict):
-                self.gateway.switches.flip(flipped.subject, off=flipped.detail["off"], reason=flipped.detail["reason"])
         for row in self.reader.all("waits_of_kind", ("diverted",)):
             action = self.gateway.actions.get(row["subject"])
             if action is not None and action.breaker is not None and self.gateway.breakers.is_closed(action.name):

@@ -85,6 +85,9 @@ SELECT run, command FROM waits WHERE subject = ? AND kind = ? ORDER BY opened_at
 -- waits_of_kind: what waits in one way, oldest first
 SELECT run, command, subject FROM waits WHERE kind = ? ORDER BY opened_at, run;
 
+-- retries_pending: whether any failed call is about to be tried again by itself
+SELECT 1 FROM waits JOIN runs ON runs.id = waits.run WHERE waits.kind = 'retry' AND runs.status <> 'attention' LIMIT 1;
+
 -- queue_counts: what lies in each queue
 SELECT queue, kind, count(*) AS items, count(claimed_by) AS claimed, min(opened_at) AS oldest,
        sum(due_at IS NOT NULL AND due_at < :now) AS overdue

@@ -264,9 +264,6 @@ class Runner:
 
     async def deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
         """Bring something from outside to a run: `change` stages it, then it is committed and the run activated."""
-        await self.own(self._deliver(run, change))
-
-    async def _deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
         activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
@@ -278,9 +275,12 @@ class Runner:
             raise
         if activation.row.status == "waiting":
             activation.set_status(write, "running")
-        await activation.commit(write)
+        await self.own(self._delivered(activation, activation.commit(write)))
+
+    async def _delivered(self, activation: Activation, synced: Coroutine[Any, Any, None]) -> None:
+        await synced
         activation.poke()
-        self.dispatch.activate(run)
+        self.dispatch.activate(activation.row.id)
 
     def committed(self, write: Write) -> None:
         """Arm the timers and activate the children that a write brought."""

@@ -396,10 +396,3 @@ class Activation:
             self.row = replace(self.row, seq=row.seq, head=row.head)
             write.put("runs", row.id, self.row.row())
         await self.commit(write)
-
-
-def describe(value: Any) -> str:
-    """One line about a value, for titles in lists."""
-    if isinstance(value, dict):
-        value = ", ".join(f"{key}={item}" for key, item in value.items() if isinstance(item, str | int | float))
-    return " ".join(str(value).split())[:200]

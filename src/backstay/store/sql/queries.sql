@@ -53,9 +53,6 @@ ORDER BY id DESC LIMIT :limit;
 -- runs_by_status: how many runs stand where
 SELECT workflow, status, count(*) AS runs FROM runs GROUP BY workflow, status ORDER BY workflow, status;
 
--- runs_heads: the heads that the chain must reach
-SELECT id, seq, head FROM runs;
-
 -- runs_to_resume: runs that a stopped worker left in the middle
 SELECT id FROM runs WHERE status = 'running';
 

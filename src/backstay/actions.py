@@ -203,9 +203,11 @@ def _without_prose(node: Json, *, named: bool) -> Json:
 
 def bind(name: str, parameters: tuple[str, ...], args: tuple[Any, ...], named: Mapping[str, Any]) -> dict[str, Any]:
     """Give positional arguments their names; the closed schema checks everything else."""
+    if len(args) == 1 and parameters and not named:
+        return {parameters[0]: args[0]}
     if len(args) > len(parameters):
         raise TypeError(f"{name}() takes {len(parameters)} argument(s), {len(args)} were given")
-    bound = {parameters[0]: args[0]} if len(args) == 1 else dict(zip(parameters, args, strict=False))
+    bound = dict(zip(parameters, args, strict=False))
     for key, value in named.items():
         if key in bound:
             raise TypeError(f"{name}() was given {key!r} twice")

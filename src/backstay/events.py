@@ -6,17 +6,15 @@ Fields are only ever added, with defaults; a change of meaning raises SCHEMA and
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar, dataclass_transform
 
-from pydantic import TypeAdapter
-
-from backstay.errors import InvalidInput
 from backstay.types import Effect, Json
 
 SCHEMA: Final = 1
 """Version of this union, written into every `run_started`."""
+
+R = TypeVar("R")
 
 Trail: TypeAlias = list[dict[str, Json]]
 """Branches, rules and tables that were decided since the event before, with the values that decided them."""
@@ -25,7 +23,14 @@ Refs: TypeAlias = dict[str, str]
 """JSON pointer into the event -> where the value really lies: "seal:CLASS:TOKEN" or "blob:SHA256"."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass_transform(frozen_default=True, kw_only_default=True)
+def record(cls: type[R]) -> type[R]:
+    """A frozen dataclass to whoever writes code against it: the type checker forbids assignments. Python's own check
+    would cost an event more than writing it does."""
+    return dataclass(slots=True, kw_only=True)(cls)
+
+
+@record
 class Event:
     """Base: when it was recorded, and by whom ("" is the run itself)."""
 
@@ -33,7 +38,7 @@ class Event:
     by: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Fault:
     """An error as data: class name, redacted message, and the workflow line it came from, if any."""
 
@@ -45,7 +50,7 @@ class Fault:
 # --- a run begins and ends ----------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunStarted(Event):
     """The run exists: its definition is pinned and its input recorded."""
 
@@ -60,21 +65,21 @@ class RunStarted(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CancelRequested(Event):
     """Somebody asked the run to stop; confirmed effects are compensated first."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class DeadlinePassed(Event):
     """The workflow's own deadline passed."""
 
     reason: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunFinished(Event):
     """The workflow returned."""
 
@@ -83,7 +88,7 @@ class RunFinished(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunFailed(Event):
     """The workflow raised; what could be undone has been undone."""
 
@@ -91,7 +96,7 @@ class RunFailed(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class RunCancelled(Event):
     """The run was stopped from outside; what could be undone has been undone."""
 
@@ -99,7 +104,7 @@ class RunCancelled(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttentionRaised(Event):
     """The run cannot go on by itself (journal mismatch, missing definition or action); nothing is lost."""
 
@@ -107,7 +112,7 @@ class AttentionRaised(Event):
     code: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttentionCleared(Event):
     """Somebody asked for another try."""
 
@@ -117,7 +122,7 @@ class AttentionCleared(Event):
 # --- calls of actions ---------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallIntended(Event):
     """Written before a write or irreversible call is made: from here on the effect may have happened."""
 
@@ -138,7 +143,7 @@ class CallIntended(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallReturned(Event):
     """An action returned; for a read this is its only event and carries the arguments too."""
 
@@ -155,7 +160,7 @@ class CallReturned(Event):
     """The approval that a read consumed, by the command that asked for it."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class AttemptFailed(Event):
     """One attempt failed and another follows at `retry_at`."""
 
@@ -170,7 +175,7 @@ class AttemptFailed(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallFailed(Event):
     """The action failed for good; the workflow gets `ActionFailed`."""
 
@@ -182,7 +187,7 @@ class CallFailed(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallDenied(Event):
     """A stage of the gate, or a person, said no; the workflow gets `ActionDenied`."""
 
@@ -194,7 +199,7 @@ class CallDenied(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallQueued(Event):
     """The call waits in an owned queue for a person: attempts ran out, its breaker is open, or a switch is off."""
 
@@ -210,7 +215,7 @@ class CallQueued(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallRetried(Event):
     """A person, or a breaker that closed again, sent a queued call back to the gate."""
 
@@ -218,7 +223,7 @@ class CallRetried(Event):
     reason: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallUnknown(Event):
     """Nobody can tell whether the effect happened; a person settles it."""
 
@@ -230,7 +235,7 @@ class CallUnknown(Event):
     attempt: int = 1
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class CallSettled(Event):
     """What a person found out about an unknown effect, or gave as the answer of a queued call."""
 
@@ -245,7 +250,7 @@ class CallSettled(Event):
 # --- people -------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ApprovalRequested(Event):
     """A decision is asked for; with `action` it is bound to exactly that call."""
 
@@ -266,7 +271,7 @@ class ApprovalRequested(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ApprovalDecided(Event):
     """A person decided, or the time ran out."""
 
@@ -276,7 +281,7 @@ class ApprovalDecided(Event):
     digest: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TaskOpened(Event):
     """A piece of work waits in a queue."""
 
@@ -292,7 +297,7 @@ class TaskOpened(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TaskCompleted(Event):
     """A person reported back."""
 
@@ -301,14 +306,14 @@ class TaskCompleted(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ItemClaimed(Event):
     """A person took an approval or task for themselves."""
 
     command: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ItemReleased(Event):
     """A claimed item went back to its queue."""
 
@@ -318,7 +323,7 @@ class ItemReleased(Event):
 # --- time, signals, children, values -------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TimerSet(Event):
     """A `sleep` began."""
 
@@ -328,14 +333,14 @@ class TimerSet(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class TimerFired(Event):
     """The time of a `sleep` or of a `wait_for` has come."""
 
     command: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class WaitOpened(Event):
     """The run waits for a signal."""
 
@@ -346,7 +351,7 @@ class WaitOpened(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SignalReceived(Event):
     """A signal came in; if nobody waits for it yet, it is kept."""
 
@@ -357,7 +362,7 @@ class SignalReceived(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ChildStarted(Event):
     """A child run was started, in the same transaction as this event."""
 
@@ -369,7 +374,7 @@ class ChildStarted(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class ChildEnded(Event):
     """A child run ended."""
 
@@ -380,7 +385,7 @@ class ChildEnded(Event):
     refs: Refs | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Drawn(Event):
     """A value from outside the program: clock, chance, id, setting."""
 
@@ -392,7 +397,7 @@ class Drawn(Event):
     path: Trail | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class Noted(Event):
     """A remark of the workflow."""
 
@@ -407,7 +412,7 @@ class Noted(Event):
 # --- the system's own chain ------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@record
 class SystemRecorded(Event):
     """Something that concerns no single run: a definition stored, a switch flipped, a breaker opened, a refusal."""
 
@@ -453,45 +458,3 @@ EVENTS: Final[dict[str, type[Event]]] = {
 """Every kind of event there is; a kind that is not here is corruption."""
 
 KINDS: Final = {cls: kind for kind, cls in EVENTS.items()}
-
-FROM_OUTSIDE: Final = frozenset(
-    {
-        RunStarted, CancelRequested, AttentionCleared, CallRetried, CallSettled, ApprovalDecided, TaskCompleted,
-        ItemClaimed, ItemReleased, SignalReceived, SystemRecorded, ApprovalRequested, TaskOpened, WaitOpened,
-        ChildStarted, Noted,
-    }
-)  # fmt: skip
-"""Events whose fields callers or workflows fill in: read back before they are written, so that none can spoil a journal."""
-
-_ADAPTERS: Final[dict[str, TypeAdapter[Any]]] = {}
-_WRITERS: Final[dict[type[Event], tuple[str, Callable[..., bytes]]]] = {}
-
-
-def _adapter(kind: str) -> TypeAdapter[Any]:
-    """Adapters cost milliseconds to build, so each is built when its kind is first met."""
-    adapter = _ADAPTERS.get(kind)
-    if adapter is None:
-        adapter = _ADAPTERS[kind] = TypeAdapter(EVENTS[kind])
-    return adapter
-
-
-def encode(event: Event) -> tuple[str, str]:
-    """Write an event as (kind, body); fields that hold their default are left out."""
-    writer = _WRITERS.get(type(event))
-    if writer is None:
-        kind = KINDS[type(event)]
-        writer = _WRITERS[type(event)] = (kind, _adapter(kind).serializer.to_json)
-    body = writer[1](event, exclude_defaults=True, warnings=False).decode()
-    if type(event) in FROM_OUTSIDE:
-        try:
-            decode(writer[0], body)
-        except ValueError as error:
-            raise InvalidInput(f"{writer[0]} cannot be recorded as given: {error}") from None
-    return writer[0], body
-
-
-def decode(kind: str, body: str) -> Event:
-    """Read an event; raises ValueError for a kind or body that is not in the union."""
-    if kind not in EVENTS:
-        raise ValueError(f"unknown event kind {kind!r}")
-    return _adapter(kind).validate_json(body)

@@ -20,6 +20,7 @@ from backstay import events as ev
 from backstay.engine.replay import Machine
 from backstay.errors import JournalMismatch
 from backstay.language import compile_definition
+from backstay.store.encoding import decode, encode
 from backstay.store.journal import genesis, link
 from backstay.testing import harness
 
@@ -43,7 +44,7 @@ def restored(event: ev.Event, private: dict[str, str]) -> ev.Event:
 def replay(golden: dict[str, Any], change: Callable[[list[ev.Event]], None] = lambda events: None) -> Machine:
     """Replay a golden journal, with its events changed if asked."""
     program = compile_definition(golden["definition"], golden["version"])
-    events = [restored(ev.decode(item["kind"], item["body"]), golden["private"]) for item in golden["events"]]
+    events = [restored(decode(item["kind"], item["body"]), golden["private"]) for item in golden["events"]]
     change(events)
     started = events[0]
     assert isinstance(started, ev.RunStarted)
@@ -76,7 +77,7 @@ def test_a_golden_journal_replays(path: Path) -> None:
     assert summary(machine) == (golden["status"], golden["summary"])
     assert sorted(machine.open) == golden["open"]
     assert machine.orphans == {}
-    finished = [ev.decode(item["kind"], item["body"]) for item in golden["events"] if item["kind"] == "run_finished"]
+    finished = [decode(item["kind"], item["body"]) for item in golden["events"] if item["kind"] == "run_finished"]
     for event in finished:
         assert machine.outcome is not None
         assert isinstance(event, ev.RunFinished)
@@ -90,7 +91,7 @@ def test_a_golden_journal_keeps_its_chain_and_its_bytes(path: Path) -> None:
     for seq, item in enumerate(golden["events"], 1):
         head = link(head, golden["run"], seq, item["kind"], item["body"])
         assert head.hex() == item["hash"]
-        assert ev.encode(ev.decode(item["kind"], item["body"])) == (item["kind"], item["body"])
+        assert encode(decode(item["kind"], item["body"])) == (item["kind"], item["body"])
 
 
 @pytest.mark.parametrize("name", sorted(STORIES))

@@ -400,6 +400,29 @@ async def test_runs_that_fell_out_of_memory_go_on_as_if_they_had_not(monkeypatch
         assert [await it.result(run) for run in runs] == [f"{number} approved" for number in range(40)]
 
 
+async def test_a_burst_of_decisions_holds_few_runs_in_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner, "CHANGES_AT_ONCE", 4)
+    monkeypatch.setattr(runner, "HOT_RUNS", 1)
+    most = 0
+
+    async def decide(it: Harness, run: str) -> None:
+        nonlocal most
+        await it.client.decide(run, "approved", by="bob")
+        most = max(most, len(it.client._runner._hot))
+
+    async with harness(app) as it:
+        runs = [await it.start(asks, name=str(number), by="ann") for number in range(60)]
+        tasks = [asyncio.create_task(decide(it, run)) for run in runs]
+        await asyncio.sleep(0)
+        for task in tasks[20:30]:  # they go away while they wait for their turn
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        assert most <= 20
+        assert [run for run in runs if it.client.waits_of(run)] == runs[20:30]
+        await asyncio.gather(*(decide(it, run) for run in runs[20:30]))
+        assert [await it.result(run) for run in runs] == [f"{number} approved" for number in range(60)]
+
+
 async def test_the_same_run_reached_from_many_sides_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner, "HOT_RUNS", 1)
     async with harness(app) as it:

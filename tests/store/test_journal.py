@@ -16,7 +16,8 @@ import pytest
 from backstay import events as ev
 from backstay.errors import StoreFenced, StoreMismatch, StoreUnavailable
 from backstay.store.database import Reader, migrations
-from backstay.store.journal import SYSTEM, Journal, Write, genesis, link, link_commit
+from backstay.store.encoding import decode, encode
+from backstay.store.journal import EAGER, SYSTEM, Journal, Write, genesis, link, link_commit
 
 AT = "2026-01-05T09:00:00.000000Z"
 
@@ -57,7 +58,7 @@ class Chain:
 
 
 def texts(reader: Reader, run: str) -> list[str]:
-    return [ev.decode(row["kind"], row["body"]).text for row in reader.all("events_of_run", (run,))]  # type: ignore[attr-defined]
+    return [decode(row["kind"], row["body"]).text for row in reader.all("events_of_run", (run,))]  # type: ignore[attr-defined]
 
 
 # --- atomic, ordered, together -------------------------------------------------------------------------------
@@ -69,8 +70,13 @@ async def test_a_write_is_there_when_it_is_acknowledged(journal: Journal, reader
 
 
 async def test_what_is_handed_in_together_is_one_commit(journal: Journal, reader: Reader) -> None:
-    await asyncio.gather(*(journal.submit(Chain(f"r{number}").write("x")) for number in range(500)))
+    await asyncio.gather(*(journal.submit(Chain(f"a{number}").write("x")) for number in range(EAGER - 1)))
     assert len(reader.all("commits_all")) == 1
+
+
+async def test_a_large_turn_begins_to_sync_before_it_is_over(journal: Journal, reader: Reader) -> None:
+    await asyncio.gather(*(journal.submit(Chain(f"r{number}").write("x")) for number in range(500)))
+    assert len(reader.all("commits_all")) == 2
     assert reader.value("last_position") == 500
 
 
@@ -337,14 +343,14 @@ def test_every_kind_of_event_has_one_name_and_the_system_has_its_own_chain() -> 
 
 def test_an_event_is_written_without_its_defaults_and_read_back() -> None:
     event = ev.TimerSet(at=AT, command="1", site="a", due=AT)
-    assert ev.encode(event) == ("timer_set", f'{{"at":"{AT}","command":"1","site":"a","due":"{AT}"}}')
-    assert ev.decode(*ev.encode(event)) == event
+    assert encode(event) == ("timer_set", f'{{"at":"{AT}","command":"1","site":"a","due":"{AT}"}}')
+    assert decode(*encode(event)) == event
 
 
 @pytest.mark.parametrize(("kind", "body"), [("nonsense", "{}"), ("timer_set", "{}"), ("timer_set", "not json")])
 def test_what_is_no_event_is_refused(kind: str, body: str) -> None:
     with pytest.raises(ValueError, match=r"unknown event kind|validation error"):
-        ev.decode(kind, body)
+        decode(kind, body)
 
 
 async def test_an_event_that_builds_on_one_that_was_never_committed_is_refused(journal: Journal) -> None:

@@ -116,8 +116,8 @@ def show_json(value: Any) -> None:
 
 def as_json(value: Any) -> Any:
     """Frozen values of the store as JSON."""
-    if is_dataclass(value) and not isinstance(value, type):
-        shown = {field.name: as_json(getattr(value, field.name)) for field in fields(value)}
+    if (names := _fields_of(value)) is not None:
+        shown = {name: as_json(getattr(value, name)) for name in names}
         named = getattr(type(value), "id", None)  # an item's id is made of its run and command
         return {"id": named.fget(value), **shown} if isinstance(named, property) and named.fget else shown
     if isinstance(value, dict):
@@ -127,6 +127,13 @@ def as_json(value: Any) -> Any:
     if isinstance(value, bytes):
         return value.hex()
     return value.isoformat() if isinstance(value, datetime) else value
+
+
+def _fields_of(value: Any) -> Sequence[str] | None:
+    """The names of a named tuple's or a dataclass' fields."""
+    if is_dataclass(value) and not isinstance(value, type):
+        return [field.name for field in fields(value)]
+    return getattr(value, "_fields", None) if isinstance(value, tuple) else None
 
 
 def table(*columns: str, flexible: str = "") -> Table:

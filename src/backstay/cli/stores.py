@@ -119,8 +119,9 @@ def find_item(reader: Reader, item: str, kinds: frozenset[str] = frozenset()) ->
 
 def about(reader: Reader, run: str) -> str:
     """What set a run off, in a few words: its trigger or its key."""
-    from backstay.events import RunStarted, decode
+    from backstay.events import RunStarted
     from backstay.operations.wording import plain
+    from backstay.store.encoding import decode
 
     first = next(iter(reader.all("event_body", (run, 1))), None)
     started = decode(first["kind"], first["body"]) if first is not None else None

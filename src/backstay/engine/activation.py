@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Coroutine, Sequence
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backstay import events as ev
@@ -106,12 +105,12 @@ class Activation:
 
         A wait of its command that stood before is over.
         """
-        write = write or Write()
+        if write is None:
+            write = Write()
         self.stage(write, event)
-        command = getattr(event, "command", None)
         if wait is not None:
             self.put_wait(write, wait)
-        elif command is not None:
+        elif self.waits and (command := getattr(event, "command", None)) is not None:
             self.clear_wait(write, command)
         return self.commit(write)
 
@@ -130,7 +129,7 @@ class Activation:
 
     def put_wait(self, write: Write, wait: Wait) -> None:
         self.waits[wait.command] = wait
-        write.put("waits", (wait.run, wait.command), wait.row())
+        write.put("waits", (wait.run, wait.command), wait)
 
     def clear_wait(self, write: Write, command: str) -> None:
         if self.waits.pop(command, None) is not None:
@@ -138,11 +137,11 @@ class Activation:
 
     def set_status(self, write: Write, status: Status, summary: str | None = None) -> None:
         """Bring the run's row up to date with the chain."""
-        self.row = replace(
-            self.row, status=status, updated_at=self.runner.clock.stamp(), seq=self.head[0], head=self.head[1],
-            summary=summary,
-        )  # fmt: skip
-        write.put("runs", self.row.id, self.row.row())
+        seq, head = self.head
+        self.row = self.row._replace(
+            status=status, updated_at=self.runner.clock.stamp(), seq=seq, head=head, summary=summary
+        )
+        write.put("runs", self.row.id, self.row)
 
     def commit(self, write: Write) -> Coroutine[Any, Any, None]:
         """Hand the write in at once, so that nothing staged later can overtake it; await the answer to see it applied."""
@@ -187,10 +186,9 @@ class Activation:
                 self._apply(number, event)
 
     def _apply(self, seq: int, event: Event) -> None:
-        machine = self.machine
         if getattr(event, "refs", None):
-            event = self.runner.payloads.restore(event, machine.secrets)
-        machine.apply(event, seq)
+            event = self.runner.payloads.restore(event, self.machine.secrets)
+        self.machine.apply(event, seq)
         if self._watches_labels:
             self._observe(event)
 
@@ -393,6 +391,6 @@ class Activation:
         row = self.row
         self.set_status(write, "attention", str(error)[:300])
         if isinstance(error, JournalCorrupted):  # never bless a damaged chain with a new head
-            self.row = replace(self.row, seq=row.seq, head=row.head)
-            write.put("runs", row.id, self.row.row())
+            self.row = self.row._replace(seq=row.seq, head=row.head)
+            write.put("runs", row.id, self.row)
         await self.commit(write)

@@ -7,6 +7,7 @@ import logging
 from typing import TYPE_CHECKING, Any
 
 from backstay import events as ev
+from backstay.store.encoding import decode
 from backstay.store.views import find_run
 
 if TYPE_CHECKING:
@@ -24,7 +25,7 @@ class Backlog:
     def load_switches(self) -> None:
         """Take over the switches as they were left, also where nothing is resumed."""
         for event in self._runner.reader.all("system_events", ("switch",)):
-            flipped = ev.decode(event["kind"], event["body"])
+            flipped = decode(event["kind"], event["body"])
             if isinstance(flipped, ev.SystemRecorded) and isinstance(flipped.detail, dict):
                 self._runner.gateway.switches.flip(
                     flipped.subject, off=flipped.detail["off"], reason=flipped.detail["reason"]

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import replace
 from typing import Any, Final, Literal, TypeAlias
 
 from pydantic import ValidationError
@@ -82,7 +81,6 @@ class Client:
     ) -> None:
         """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
         check_person(by)
-        found = self._loaded(run)
 
         def change(case: Activation, write: Write) -> None:
             if not case.loaded:
@@ -102,7 +100,8 @@ class Client:
             if waiting is not None:
                 case.clear_wait(write, waiting.id)
 
-        await self._runner.deliver(found.row.id, change)
+        async with self._runner.door:
+            await self._runner.deliver(self._loaded(run).row.id, change)
 
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
@@ -111,9 +110,7 @@ class Client:
 
     async def wait(self, run: str) -> Run:
         """Return the run's row once it has ended."""
-        found = self.run(run).id
-        await self._runner.ended(found)
-        return self.run(found)
+        return await self._runner.ended(run)
 
     async def result(self, run: str) -> Json:
         """Wait for a run and return its result as JSON; raises Conflict when it failed or was cancelled."""
@@ -209,7 +206,7 @@ class Client:
             if wait.claimed_by not in (None, by):
                 raise Conflict(f"{wait.id} is claimed by {wait.claimed_by!r}")
             case.stage(write, ev.ItemClaimed(at=self._stamp(), by=by, command=wait.command))
-            case.put_wait(write, replace(wait, claimed_by=by))
+            case.put_wait(write, wait._replace(claimed_by=by))
 
         await self._change_item(item, ("approval", "task"), change, keep=True)
 
@@ -221,7 +218,7 @@ class Client:
             if wait.claimed_by is None:
                 raise Conflict(f"{wait.id} is not claimed")
             case.stage(write, ev.ItemReleased(at=self._stamp(), by=by, command=wait.command))
-            case.put_wait(write, replace(wait, claimed_by=None))
+            case.put_wait(write, wait._replace(claimed_by=None))
 
         await self._change_item(item, ("approval", "task"), change, keep=True)
 
@@ -413,20 +410,20 @@ class Client:
     ) -> None:
         """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there."""
         run, _, command = item.partition("/")
-        activation, write = self._loaded(run), Write()
-        wait = _pick(activation, item, command, kinds)
+        async with self._runner.door:
+            activation, write = self._loaded(run), Write()
+            wait = _pick(activation, item, command, kinds)
 
-        def apply(case: Activation, write: Write) -> None:
-            _pick(case, item, wait.command, kinds)  # again, at the moment of writing: somebody may have been faster
-            change(case, write, wait)
-            if not keep:
-                case.clear_wait(write, wait.command)
+            def apply(case: Activation, write: Write) -> None:
+                change(case, write, wait)
+                if not keep:
+                    case.clear_wait(write, wait.command)
 
-        if keep:
-            apply(activation, write)
-            await self._runner.own(activation.commit(write))
-        else:
-            await self._runner.deliver(wait.run, apply)
+            if keep:
+                apply(activation, write)
+                await self._runner.own(activation.commit(write))
+            else:
+                await self._runner.deliver(wait.run, apply)
 
     def _loaded(self, run: str) -> Activation:
         try:

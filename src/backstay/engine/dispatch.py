@@ -80,14 +80,18 @@ class Dispatch:
             asyncio.get_running_loop().call_later(delay, self.activate, run)
 
     def _begin_run(self, run: str) -> None:
-        task = asyncio.create_task(self._advance(run))
-        self._active[run] = task
-        task.add_done_callback(lambda done: self._ended(run, done))
+        self._active[run] = asyncio.create_task(self._active_run(run))
 
-    def _ended(self, run: str, task: asyncio.Task[None]) -> None:
-        self._active.pop(run, None)
-        if not task.cancelled() and task.exception() is not None:
-            self.fatal = task.exception()
+    async def _active_run(self, run: str) -> None:
+        try:
+            await self._advance(run)
+        except Exception as error:
+            self.fatal = error
+        finally:
+            self._ended(run)
+
+    def _ended(self, run: str) -> None:
+        del self._active[run]
         if run in self._again:
             self._again.discard(run)
             self.activate(run)

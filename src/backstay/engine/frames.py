@@ -101,11 +101,11 @@ _SHAPES: dict[Any, TypeAdapter[Any]] = {}
 
 def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
     """The adapter that reads a command's answer, or None when JSON is what the workflow gets."""
-    shape = None
+    shape: Any = None
     if isinstance(command, (Call, Start)):
         shape = command.returns
         if type(shape) is TypeAdapter:
-            return cast("TypeAdapter[Any]", shape)
+            return shape
     elif isinstance(command, Task):
         shape = command.form
     elif isinstance(command, WaitFor):

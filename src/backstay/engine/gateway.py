@@ -19,7 +19,6 @@ from typing import Any, Literal, TypeAlias, cast
 
 from backstay import events as ev
 from backstay.actions import Action
-from backstay.commands import Call
 from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers, Turnstile
 from backstay.engine.stages import STAGES, Case, Gate, Refusal
@@ -84,7 +83,8 @@ class Gateway:
         This and what it hands over to are plain functions that return the coroutine to await: a call passes here
         often, and each coroutine around another would cost as much as a stage.
         """
-        name = cast("Call[Any]", leaf.command).action
+        command: Any = leaf.command
+        name: str = command.action
         action = self.actions.get(name)
         if action is None:
             raise NotDeployed(
@@ -204,9 +204,10 @@ class Gateway:
         return case.record(event, write)
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
-        if gate.size < OFFLOAD_BYTES and not gate.action.seals_arguments and not gate.case.machine.secrets:
+        sealing = gate.action.seals_arguments
+        if gate.size < OFFLOAD_BYTES and not sealing and not gate.case.machine.secrets:
             return gate.args
-        schema = gate.action.interface["arguments"] if gate.action.seals_arguments else None
+        schema = gate.action.interface["arguments"] if sealing else None
         return self.payloads.pack(write, gate.args, "/args", refs, schema, gate.case.machine.secrets)
 
     async def _recover(self, gate: Gate) -> None:

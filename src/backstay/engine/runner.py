@@ -33,9 +33,10 @@ from backstay.events import Refs
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
-from backstay.store.journal import TABLES, Journal, Write, genesis
+from backstay.store.encoding import decode
+from backstay.store.journal import Journal, Write, genesis
 from backstay.store.payloads import Payloads, redact
-from backstay.store.views import Run, Wait, find_run, read_run, read_wait
+from backstay.store.views import Run, Wait, find_run, read_waiting
 from backstay.types import Json, iso, journalable, seconds
 
 log = logging.getLogger("backstay")
@@ -44,6 +45,9 @@ T = TypeVar("T")
 
 HOT_RUNS: Final = 1000
 """Runs kept in memory between activations."""
+
+CHANGES_AT_ONCE: Final = 64
+"""How many runs are changed from outside at the same time, so that a burst does not hold all of its runs in memory."""
 
 DUE_AT_ONCE: Final = 1000
 """Timers that are fired together."""
@@ -78,13 +82,15 @@ class Runner:
         self._hot: OrderedDict[str, Activation] = OrderedDict()
         self._programs: dict[str, Program] = {}
         self._stored: set[str] = set()
-        self._ended: dict[str, list[asyncio.Future[None]]] = {}
+        self._ended: dict[str, list[asyncio.Future[Run]]] = {}
         self._starting: dict[tuple[str, str], asyncio.Event] = {}
         """Keyed starts whose commit is on its way: a second one waits for it."""
         self._owned: set[asyncio.Task[Any]] = set()
+        self.door = asyncio.Semaphore(CHANGES_AT_ONCE)
+        """Who changes a waiting run from outside comes through here."""
         self._setbacks = 0
         """How often in a row the store did not commit."""
-        self._fresh: dict[str, tuple[Run, ev.RunStarted]] = {}
+        self._fresh: dict[str, tuple[Activation, ev.RunStarted]] = {}
         """Runs that were created and whose first commit is on its way."""
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
@@ -133,7 +139,7 @@ class Runner:
 
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str,
-        parent: tuple[str, str] | None = None, trigger: str = "", secrets: Mapping[str, str] | None = None,
+        parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed."""
         found = self.workflows.get(workflow)
@@ -153,8 +159,7 @@ class Runner:
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
-            parent=parent[0] if parent else None, parent_command=parent[1] if parent else None,
-            trigger=trigger, refs=refs or None,
+            parent=parent[0], parent_command=parent[1], trigger=trigger, refs=refs or None,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)
@@ -163,57 +168,58 @@ class Runner:
             parent=started.parent, parent_command=started.parent_command, requester=by, started_at=at,
             updated_at=at, seq=seq, head=head, summary=None,
         )  # fmt: skip
-        write.put("runs", run, row.row())
-        self._fresh[run] = (row, started)
-        self._stage_deadline(write, run, by, at, self._programs[found.definition.version])
-        return run
-
-    def _stage_deadline(self, write: Write, run: str, by: str, at: str, program: Program) -> None:
-        if program.deadline is not None:
-            due = self.clock.stamp_after(seconds(program.deadline))
+        write.put("runs", run, row)
+        activation = Activation(self, row)
+        deadline = self._programs[row.version].deadline
+        if deadline is not None:
+            due = self.clock.stamp_after(seconds(deadline))
             wait = Wait(
-                run=run, command="deadline", kind="deadline", title="deadline", opened_at=at, due_at=due, wake_at=due,
-                requester=by,
+                run=run, command="deadline", kind="deadline", queue="", title="deadline", opened_at=at, due_at=due,
+                wake_at=due, requester=by,
             )  # fmt: skip
-            write.put("waits", (run, "deadline"), wait.row())
+            activation.put_wait(write, wait)
+        self._fresh[run] = (activation, started)
+        return run
 
     async def own(self, work: Coroutine[Any, Any, T]) -> T:
         """Finish what was begun, even if whoever asked goes away: a half-told run would be neither started nor refused."""
         task = asyncio.create_task(work)
-        self._owned.add(task)
-        task.add_done_callback(self._disown)
-        return await asyncio.shield(task)
+        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
 
-    def _disown(self, task: asyncio.Task[Any]) -> None:
-        self._owned.discard(task)
-        if not task.cancelled():
-            task.exception()  # whoever asked has it; if they went away, nobody misses it
+        def disown(task: asyncio.Task[T]) -> None:
+            self._owned.discard(task)
+            error = None if task.cancelled() else task.exception()
+            if answer.done():  # they went away, and nobody misses it
+                return
+            if task.cancelled():
+                answer.cancel()
+            elif error is not None:
+                answer.set_exception(error)
+            else:
+                answer.set_result(task.result())
+
+        self._owned.add(task)
+        task.add_done_callback(disown)
+        return await answer
 
     async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
         """Create a run and begin it; it is acknowledged once it is committed."""
-        return await self.own(self._start_once(workflow, input_, key, by, trigger))
+        return await self.own(self._start(workflow, input_, key, by, trigger))
 
-    async def _start_once(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
-        if key is None:
-            return await self._start(workflow, input_, key, by, trigger)
-        while (workflow, key) in self._starting:
+    async def _start(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
+        while key is not None and (workflow, key) in self._starting:
             await self._starting[workflow, key].wait()
         write = Write()
         run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
         if not write.events:
             return run
-        started = self._starting[workflow, key] = asyncio.Event()
+        if key is not None:
+            self._starting[workflow, key] = asyncio.Event()
         try:
             await self._commit_start(workflow, write)
         finally:
-            del self._starting[workflow, key]
-            started.set()
-        return run
-
-    async def _start(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
-        write = Write()
-        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
-        await self._commit_start(workflow, write)
+            if key is not None:
+                self._starting.pop((workflow, key)).set()
         return run
 
     async def _commit_start(self, workflow: str, write: Write) -> None:
@@ -233,11 +239,8 @@ class Runner:
         if found is not None and not (found.dead and not found.busy):
             self._hot.move_to_end(run)
             return found
-        row = self.reader.one("run", (run,))
-        if row is None:
-            raise NotFound(f"there is no run {run!r}; `backstay runs` lists them")
-        waits = [read_wait(item) for item in self.reader.all("waits_of_run", (run,))]
-        activation = self._hot[run] = Activation(self, read_run(row), waits)
+        row, waits = read_waiting(self.reader, run)
+        activation = self._hot[run] = Activation(self, row, waits)
         self._evict(run)
         return activation
 
@@ -291,19 +294,15 @@ class Runner:
                 self.dispatch.activate(row[10])  # a child found by its key may have ended long ago
         for run, seq, kind, *_ in write.events:
             if seq == 1 and kind == "run_started":
-                self._begin_fresh(run, write)
+                self._begin_fresh(run)
                 self.dispatch.activate(run)
 
-    def _begin_fresh(self, run: str, write: Write) -> None:
+    def _begin_fresh(self, run: str) -> None:
         fresh = self._fresh.pop(run, None)
-        if fresh is None:  # the store failed in between; the run is read from its rows instead
-            return
-        row, started = fresh
-        deadline = write.rows.get("waits", {}).get((run, "deadline"))
-        waits = [] if deadline is None else [Wait(**dict(zip(TABLES["waits"], deadline, strict=True)))]
-        activation = self._hot[run] = Activation(self, row, waits)
-        activation.begin(started)
-        self._evict(run)
+        if fresh is not None:  # else the store failed in between; the run is read from its rows instead
+            self._hot[run], started = fresh
+            self._hot[run].begin(started)
+            self._evict(run)
 
     # --- advancing ---
 
@@ -354,7 +353,7 @@ class Runner:
         run = activation.row.id
         for waiter in self._ended.pop(run, ()):
             if not waiter.done():
-                waiter.set_result(None)
+                waiter.set_result(activation.row)
         self._hot.pop(run, None)
         if run in self.awaited:
             for row in self.reader.all("waits_on", (run, "child", -1)):
@@ -364,7 +363,7 @@ class Runner:
     async def _tell_parent(self, parent: str, command: str, child: str) -> None:
         row = find_run(self.reader, child)
         last = self.reader.all("events_of_run_after", (child, row.seq - 1))[-1]
-        event = ev.decode(last["kind"], last["body"])
+        event = decode(last["kind"], last["body"])
 
         def change(activation: Activation, write: Write) -> None:
             if command not in activation.waits:
@@ -411,13 +410,17 @@ class Runner:
 
         await self.deliver(run, change)
 
-    async def ended(self, run: str) -> None:
-        """Return when the run has ended."""
-        row = find_run(self.reader, run)  # what is committed, not what is on its way
-        if not row.ended:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            self._ended.setdefault(run, []).append(future)
-            await future
+    async def ended(self, run: str) -> Run:
+        """Return the run's row once it has ended."""
+        hot = self._hot.get(run)
+        if hot is None or (hot.row.ended and not hot.busy):  # an end on its way does not count yet, but it will be told
+            row = find_run(self.reader, run)
+            if row.ended:
+                return row
+            run = row.id
+        future: asyncio.Future[Run] = asyncio.get_running_loop().create_future()
+        self._ended.setdefault(run, []).append(future)
+        return await future
 
     # --- timers and breakers ---
 

@@ -128,7 +128,7 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
         gate.args = {name: offered[name] for name in gate.action.parameters if name in offered}
     try:
         text = to_json(gate.args)
-        if b"NaN" in text or b"Infinity" in text:
+        if text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:  # `in` tries a number first, and fails
             journalable(gate.args, f"arguments of action {gate.name!r}")
         gate.size, gate.values = len(text), gate.action.read_arguments(text)
     except InvalidInput as error:
@@ -138,6 +138,8 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
 
 def switches(rules: Rules, gate: Gate) -> Refusal | None:
     """No kill switch stops it."""
+    if not rules.switches.off:
+        return None
     scope = rules.switches.stops(action=gate.name, effect=gate.action.effect, workflow=gate.case.row.workflow)
     if scope is None:
         return None
@@ -146,7 +148,7 @@ def switches(rules: Rules, gate: Gate) -> Refusal | None:
 
 def breaker(rules: Rules, gate: Gate) -> Refusal | None:
     """The action's target is not known to be down."""
-    if not rules.breakers.diverts(gate.action):
+    if gate.action.breaker is None or not rules.breakers.diverts(gate.action):
         return None
     return Refusal(then="divert", stage="breaker", reason=f"action {gate.name!r} keeps failing; its breaker is open")
 

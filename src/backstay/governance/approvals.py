@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import unicodedata
+from functools import lru_cache
 from typing import Any, cast
 
 from backstay.errors import NotAllowed
@@ -29,6 +30,7 @@ def check_person(by: str) -> None:
         raise NotAllowed("every change needs the name of who asks for it, and a decision a person's name")
 
 
+@lru_cache(maxsize=1024)
 def _folded(name: str) -> str:
     """The same person, however typed: width, case, spaces and characters that do not show make no other one."""
     visible = "".join(sign for sign in unicodedata.normalize("NFKC", name) if unicodedata.category(sign) != "Cf")

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, Final
 
 from backstay.errors import BackstayError, StoreUnavailable
-from backstay.events import EVENTS, Event, RunStarted, decode
+from backstay.events import EVENTS, Event, RunStarted
 from backstay.language.definitions import read_document
 from backstay.store.database import Reader, Row
+from backstay.store.encoding import decode
 from backstay.store.journal import genesis, link, link_commit
 from backstay.store.views import ENDED
 

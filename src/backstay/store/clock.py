@@ -5,9 +5,13 @@ from __future__ import annotations
 import secrets
 import time
 from datetime import UTC, datetime, timedelta
+from typing import Final
 
 ALPHABET = "0123456789abcdefghjkmnpqrstvwxyz"
 """Crockford's base 32, lower case: no letter that looks like a digit."""
+
+_PAIRS: Final = [high + low for high in ALPHABET for low in ALPHABET]
+"""What each ten bits are written as."""
 
 
 class Clock:
@@ -73,4 +77,4 @@ class Clock:
         tail = self._last_id[1] + 1 if millis == self._last_id[0] else self.entropy(79)
         self._last_id = (millis, tail)
         number = (millis << 80) | tail
-        return "".join(ALPHABET[(number >> shift) & 31] for shift in range(125, -1, -5))
+        return "".join([_PAIRS[(number >> shift) & 1023] for shift in range(120, -1, -10)])

@@ -1,8 +1,8 @@
 """The journal: the only writer of the store.
 
-Group commit: one thread takes everything that was handed in while the last transaction was syncing and commits it as
-the next one, so throughput grows with concurrency and a single append stays near one sync. A `Write` is atomic. Each
-run's events are hash-chained, and each commit chains the hashes of its events, so that a cut tail shows as well.
+Group commit: everything that was handed in while the last transaction was syncing goes into the next one, so throughput
+grows with concurrency and a single append stays near one sync. A `Write` is atomic. Each run's events are hash-chained,
+and each commit chains the hashes of its events, so that a cut tail shows as well.
 """
 
 from __future__ import annotations
@@ -13,12 +13,15 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any, Final
 
 from backstay.errors import StoreFenced, StoreUnavailable, WriteRefused
-from backstay.events import Event, encode
+from backstay.events import Event
 from backstay.store.database import connect, migrate, queries
+from backstay.store.encoding import encode
 
 SYSTEM: Final = "system"
 """The run id of the system's own chain."""
@@ -102,9 +105,26 @@ class Write:
 
 Pending = tuple[Write, "asyncio.Future[None]"]
 
+Batch = list[Pending]
+
+EAGER: Final = 64
+"""Writes of one turn of the loop that are committed without waiting for the rest of the turn."""
+
+
+@dataclass(frozen=True, slots=True)
+class Filled:
+    """A transaction that holds its rows and has not been synced: what is true once it is."""
+
+    commit: tuple[int, int, bytes]
+    heads: dict[str, Head]
+
 
 class Journal:
-    """Owns the writing connection and its thread; `commit` is awaited, the rest is for opening and closing."""
+    """Owns the writing connection; `submit` is awaited, the rest is for opening and closing.
+
+    The loop's thread fills a transaction, which is work for the processor, and the writer's thread syncs it, which is
+    work for the disk: while it waits there, the loop goes on with other runs and neither needs what the other holds.
+    """
 
     def __init__(
         self, path: Path, *, synchronous: str = "FULL", on_commit: Callable[[int], None] | None = None
@@ -116,107 +136,139 @@ class Journal:
         row = self._connection.execute(queries()["last_commit"]).fetchone()
         self._commit: tuple[int, int, bytes] = tuple(row) if row else (0, 0, hashlib.sha256(b"backstay").digest())
         self._loop: asyncio.AbstractEventLoop | None = None
-        self._pending: list[Pending] = []
-        self._lock = threading.Condition()
-        self._closing = self._ready = False
+        self._pending: Batch = []
+        self._syncing = False
+        """Whether the connection is the writer's thread's now; otherwise it is the loop's."""
+        self._closing = False
+        self._lock = threading.Lock()
+        """Held while a transaction is filled, so that closing does not come in between."""
         self._fault: Exception | None = None
         self._on_commit = on_commit
         self._heads: dict[str, Head] = {}
         """Heads of the chains written lately: a write that does not build on what was committed is refused."""
+        self._filled: SimpleQueue[tuple[Batch, Filled | Exception] | None] = SimpleQueue()
         self._thread = threading.Thread(target=self._run, name="backstay-journal", daemon=True)
         self._thread.start()
 
     def submit(self, write: Write) -> asyncio.Future[None]:
         """Hand in a write; the future is done once it is synced. Raises StoreUnavailable or StoreFenced through it."""
+        if self._closing or self._fault:
+            raise self._fault or StoreUnavailable("the store is closed")
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
-        with self._lock:
-            if self._closing or self._fault:
-                raise self._fault or StoreUnavailable("the store is closed")
-            self._pending.append((write, future))
-            first = len(self._pending) == 1
-        if first:
-            # Not at once: whatever else is ready in this turn of the loop should go into the same commit, and a writer
-            # that works while the loop is busy would wait for the interpreter's lock instead of the disk.
-            loop.call_soon(self._wake)
+        pending = self._pending
+        pending.append((write, future))
+        if len(pending) == 1:
+            loop.call_soon(self._fill_next)  # not at once: what else is ready in this turn goes into the same commit
+        elif len(pending) == EAGER:
+            self._fill_next()
         return future
 
-    def _wake(self) -> None:
+    def _fill_next(self) -> None:
+        """Put what is pending into one transaction and have it synced, unless another is being synced just now."""
         with self._lock:
-            self._ready = True
-            self._lock.notify()
+            if self._syncing or self._closing or not self._pending:
+                return
+            batch, self._pending = self._pending, []
+            self._syncing = True
+            self._filled.put((batch, self._fill([write for write, _ in batch])))
+
+    def _synced(self, batch: Batch, faults: list[Exception | None]) -> None:
+        self._syncing = False
+        for (_, future), fault in zip(batch, faults, strict=True):
+            if future.done():
+                continue
+            if fault is None:
+                future.set_result(None)
+            else:
+                future.set_exception(fault)
+        self._fill_next()
 
     def close(self) -> None:
         """Commit what is pending, then stop the thread and fold the write-ahead log into the file."""
         with self._lock:
             self._closing = True
-            self._lock.notify()
+        self._filled.put(None)
         self._thread.join()
+        self._rollback()  # nothing, unless the loop was interrupted while it filled a transaction
+        batch, self._pending = self._pending, []
+        if batch:
+            self._tell(batch, self._sync(batch, self._fill([write for write, _ in batch])))
         self._connection.close()
 
-    # --- the writer thread ---
+    # --- the writer's thread ---
 
     def _run(self) -> None:
-        while True:
-            with self._lock:
-                while not self._ready and not self._closing:
-                    self._lock.wait()
-                batch, self._pending, self._ready = self._pending, [], False
-            if not batch:
-                if self._closing:
-                    return
-                continue
-            self._settle(batch, self._commit_batch(batch))
+        while (filled := self._filled.get()) is not None:
+            self._tell(filled[0], self._sync(*filled))
 
-    def _settle(self, batch: list[Pending], faults: list[Exception | None]) -> None:
+    def _tell(self, batch: Batch, faults: list[Exception | None]) -> None:
         loop = self._loop
         if loop is not None and not loop.is_closed():
             try:
-                loop.call_soon_threadsafe(_resolve, batch, faults)
+                loop.call_soon_threadsafe(self._synced, batch, faults)
             except RuntimeError:  # the loop closed between the check and the call: nobody is waiting any more
                 return
 
-    def _commit_batch(self, batch: list[Pending]) -> list[Exception | None]:
+    def _sync(self, batch: Batch, filled: Filled | Exception) -> list[Exception | None]:
         """Commit all writes together; if that cannot be, each on its own, so that one bad write fails alone."""
-        fault = self._try([write for write, _ in batch])
+        fault = filled if isinstance(filled, Exception) else self._end(filled)
         if fault is None or len(batch) == 1 or isinstance(fault, StoreFenced):
             return [fault] * len(batch)
-        return [self._try([write]) for write, _ in batch]
+        return [self._alone(write) for write, _ in batch]
 
-    def _try(self, writes: list[Write]) -> Exception | None:
+    def _alone(self, write: Write) -> Exception | None:
+        filled = self._fill([write])
+        return filled if isinstance(filled, Exception) else self._end(filled)
+
+    def _fill(self, writes: list[Write]) -> Filled | Exception:
         try:
-            self._transaction(writes)
-        except (sqlite3.IntegrityError, sqlite3.DataError) as error:
-            self._rollback()
+            return self._begin(writes)
+        except Exception as error:
+            return self._undone(error)
+
+    def _end(self, filled: Filled) -> Exception | None:
+        try:
+            self._connection.execute("COMMIT")
+            self._commit = filled.commit
+            self._heads.update(filled.heads)
+            if len(self._heads) > REMEMBERED_CHAINS:
+                self._heads.clear()
+            if self._on_commit:
+                self._on_commit(filled.commit[0])
+        except Exception as error:
+            return self._undone(error)
+        return None
+
+    def _undone(self, error: Exception) -> Exception:
+        """Take back a transaction that failed, and say what that means for who waits for it."""
+        self._rollback()
+        if isinstance(error, StoreFenced):
+            self._fault = error
+        if isinstance(error, StoreUnavailable | StoreFenced):
+            return error
+        if isinstance(error, sqlite3.IntegrityError | sqlite3.DataError):
             if "runs.key" in str(error):  # two starts under one key at the same moment: the second finds the first
                 return StoreUnavailable(f"another run was started under the same key just now ({error})")
             return WriteRefused(f"the store refused a write: {error}")
-        except sqlite3.Error as error:
-            self._rollback()
+        if isinstance(error, sqlite3.Error):
             return StoreUnavailable(
                 f"the store could not commit ({error}); nothing acknowledged is lost. Free disk space or mend the disk;"
                 " work goes on by itself"
             )
-        except StoreFenced as error:
-            self._rollback()
-            self._fault = error
-            return error
-        except StoreUnavailable as error:
-            self._rollback()
-            return error
-        except Exception as error:  # a value that SQLite cannot take; the writer must live on for the others
-            self._rollback()
-            return StoreUnavailable(f"the store could not take what it was given: {error}")
-        return None
+        return StoreUnavailable(f"the store could not take what it was given: {error}")
 
     def _rollback(self) -> None:
         self._heads.clear()
         if self._connection.in_transaction:
             self._connection.execute("ROLLBACK")
 
-    def _transaction(self, writes: list[Write]) -> None:
+    # --- a transaction ---
+
+    def _begin(self, writes: list[Write]) -> Filled:
+        """Everything of a transaction but its end."""
         connection = self._connection
         connection.execute("BEGIN IMMEDIATE")
         if connection.execute(queries()["epoch"]).fetchone()[0] != self._epoch:
@@ -225,19 +277,16 @@ class Journal:
         heads = self._check_chains(events)
         number, last, previous = self._commit
         if events:
-            rows = [(last + place, *event[:5]) for place, event in enumerate(events, 1)]
+            rows = [  # a bytearray, because sqlite3 looks for an adapter of every bytes
+                (last + place, run, seq, kind, body, bytearray(hash_))
+                for place, (run, seq, kind, body, hash_, _) in enumerate(events, 1)
+            ]
             self._insert("INSERT INTO events VALUES ", rows)
             last += len(events)
             number, previous = number + 1, link_commit(previous, (event[4] for event in events))
             connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (number, last, previous))
         self._put_rows(writes)
-        connection.execute("COMMIT")
-        self._commit = (number, last, previous)
-        self._heads.update(heads)
-        if len(self._heads) > REMEMBERED_CHAINS:
-            self._heads.clear()
-        if self._on_commit:
-            self._on_commit(number)
+        return Filled((number, last, previous), heads)
 
     def _check_chains(self, events: list[StagedEvent]) -> dict[str, Head]:
         """Refuse events that do not build on the last committed one: an earlier write of their run must have failed."""
@@ -254,10 +303,11 @@ class Journal:
 
     def _put_rows(self, writes: list[Write]) -> None:
         """The last state of each key wins, so that a batch touches a row once."""
-        for table in TABLES:
+        changes = [write.rows for write in writes if write.rows]
+        for table in TABLES if changes else ():
             merged: dict[Any, tuple[Any, ...] | None] = {}
-            for write in writes:
-                merged.update(write.rows.get(table, {}))
+            for rows in changes:
+                merged.update(rows.get(table, {}))
             if not merged:
                 continue
             verb, end = PUT.get(table, ("INSERT OR IGNORE", ""))
@@ -272,15 +322,5 @@ class Journal:
             while len(rows) - start >= size:
                 chunk = rows[start : start + size]
                 mark = "(" + ",".join("?" * len(chunk[0])) + ")"
-                self._connection.execute(head + ",".join([mark] * size) + end, [cell for row in chunk for cell in row])
+                self._connection.execute(head + ",".join([mark] * size) + end, list(chain.from_iterable(chunk)))
                 start += size
-
-
-def _resolve(batch: list[Pending], faults: list[Exception | None]) -> None:
-    for (_, future), fault in zip(batch, faults, strict=True):
-        if future.done():
-            continue
-        if fault is None:
-            future.set_result(None)
-        else:
-            future.set_exception(fault)

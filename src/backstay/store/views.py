@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any, Final, Literal, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import Conflict, JournalCorrupted, NotFound
-from backstay.events import Event, decode
+from backstay.events import Event
 from backstay.store.database import Reader, Row
+from backstay.store.encoding import decode
 from backstay.store.journal import SYSTEM
 
 Status: TypeAlias = Literal["running", "waiting", "attention", "finished", "failed", "cancelled"]
@@ -28,9 +29,8 @@ BACKLOG: Final = frozenset({"queued", "diverted", "switched"})
 """Kinds of waits that `retry` sends back to the gate."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Run:
-    """A run as its row says."""
+class Run(NamedTuple):
+    """A run as its row says: the table's columns, in their order."""
 
     id: str
     workflow: str
@@ -46,27 +46,19 @@ class Run:
     head: bytes
     summary: str | None
 
-    def row(self) -> tuple[Any, ...]:
-        """In the order of the table's columns."""
-        return (
-            self.id, self.workflow, self.version, self.status, self.key, self.parent, self.parent_command,
-            self.requester, self.started_at, self.updated_at, self.seq, self.head, self.summary,
-        )  # fmt: skip
-
     @property
     def ended(self) -> bool:
         return self.status in ENDED
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Wait:
-    """Something a run waits for; with a queue, somebody owns it."""
+class Wait(NamedTuple):
+    """Something a run waits for, in the order of the table's columns; with a queue, somebody owns it."""
 
     run: str
     command: str
     kind: WaitKind
-    queue: str = ""
-    title: str = ""
+    queue: str
+    title: str
     opened_at: str
     due_at: str | None = None
     wake_at: str | None = None
@@ -79,12 +71,6 @@ class Wait:
     def id(self) -> str:
         """What people and clients call it: RUN/COMMAND."""
         return f"{self.run}/{self.command}"
-
-    def row(self) -> tuple[Any, ...]:
-        return (
-            self.run, self.command, self.kind, self.queue, self.title, self.opened_at,
-            self.due_at, self.wake_at, self.claimed_by, self.requester, self.subject,
-        )  # fmt: skip
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -99,8 +85,7 @@ class QueueCount:
     overdue: int
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stored:
+class Stored(NamedTuple):
     """An event with its place in the chain."""
 
     seq: int
@@ -111,11 +96,11 @@ class Stored:
 
 
 def read_run(row: Row) -> Run:
-    return Run(**{key: row[key] for key in row.keys()})  # noqa: SIM118 - sqlite3.Row iterates values
+    return Run._make(row)
 
 
 def read_wait(row: Row) -> Wait:
-    return Wait(**{name: row[name] for name in Wait.__dataclass_fields__})
+    return Wait._make(row[: len(Wait._fields)])
 
 
 def find_run(reader: Reader, name: str) -> Run:
@@ -132,20 +117,28 @@ def find_run(reader: Reader, name: str) -> Run:
     return read_run(rows[0])
 
 
+def read_waiting(reader: Reader, run: str) -> tuple[Run, list[Wait]]:
+    """A run by its id, with what it waits for; raises NotFound."""
+    rows = reader.all("run_waiting", (run,))
+    if not rows:
+        raise NotFound(f"there is no run {run!r}; `backstay runs` lists them")
+    size = len(Run._fields)
+    return Run._make(rows[0][:size]), [Wait._make(row[size:]) for row in rows if row[size] is not None]
+
+
 def read_events(reader: Reader, run: str, after: int = 0) -> list[Stored]:
     """The journal of a run; raises JournalCorrupted naming the event that cannot be read."""
-    return [_stored(run, row) for row in reader.all("events_of_run_after", (run, after))]
+    return [_stored(run, *row) for row in reader.all("events_of_run_after", (run, after))]
 
 
-def _stored(run: str, row: Row) -> Stored:
+def _stored(run: str, seq: int, kind: str, body: str, hash_: bytes) -> Stored:
     try:
-        event = decode(row["kind"], row["body"])
+        return Stored(seq, kind, body, hash_, decode(kind, body))
     except ValueError as error:
-        raise JournalCorrupted(f"event {row['seq']} of run {run!r} cannot be read: {error}") from error
-    return Stored(seq=row["seq"], kind=row["kind"], body=row["body"], hash=row["hash"], event=event)
+        raise JournalCorrupted(f"event {seq} of run {run!r} cannot be read: {error}") from error
 
 
 def system_events(reader: Reader, what: str) -> Iterator[Event]:
     """What the system's own chain says about one kind of thing, oldest first."""
     for row in reader.all("system_events", (what,)):
-        yield _stored(SYSTEM, {"seq": 0, "hash": b"", "kind": row["kind"], "body": row["body"]}).event  # type: ignore[arg-type]
+        yield _stored(SYSTEM, 0, row["kind"], row["body"], b"").event

@@ -38,6 +38,9 @@ SELECT seq, hash FROM events WHERE run = ? ORDER BY seq DESC LIMIT 1;
 -- run: one run
 SELECT * FROM runs WHERE id = ?;
 
+-- run_waiting: one run beside each of its waits
+SELECT runs.*, waits.* FROM runs LEFT JOIN waits ON waits.run = runs.id WHERE runs.id = ? ORDER BY waits.command;
+
 -- runs_like: runs whose id begins or ends with a text
 SELECT * FROM runs WHERE id GLOB ? || '*' OR id GLOB '*' || ? LIMIT 2;
 

@@ -166,9 +166,14 @@ def digest(value: Json) -> str:
     return hashlib.sha256(canonical(value).encode("utf-8", "surrogatepass")).hexdigest()
 
 
+MAX_EXACT: Final = 2**53
+"""Integers up to this are the same number to every reader of JSON."""
+
+
 def journalable(value: Any, what: str) -> Json:
     """The value as the journal will give it back; raises InvalidInput for NaN, half a surrogate pair, too deep a nesting."""
-    if value is None or type(value) is bool:
+    kind = type(value)
+    if value is None or kind is bool or (kind is int and -MAX_EXACT <= value <= MAX_EXACT):
         return value
     try:
         return from_json(b"[[" + to_json(value) + b"]]", allow_inf_nan=False)[0][0]

@@ -208,11 +208,13 @@ async def test_a_flip_that_failed_takes_back_only_itself(monkeypatch: pytest.Mon
     async with harness(app) as it:
         record = it.client._runner.system.record
 
-        async def failing(what: str, subject: str, detail: Any, by: str = "") -> None:
-            if subject == "workflow:pays":
-                await asyncio.sleep(0.05)
-                raise InvalidInput("the disk is full")
-            await record(what, subject, detail, by)
+        async def full(lost: Any) -> None:
+            await asyncio.sleep(0.05)
+            lost()
+            raise InvalidInput("the disk is full")
+
+        def failing(what: str, subject: str, detail: Any, by: str = "", lost: Any = None) -> Any:
+            return full(lost) if subject == "workflow:pays" else record(what, subject, detail, by, lost)
 
         monkeypatch.setattr(it.client._runner.system, "record", failing)
         first = asyncio.create_task(it.client.switch("workflow:pays", off=True, by="op", reason="a"))

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Coroutine, Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from backstay import events as ev
@@ -100,7 +101,7 @@ class Activation:
 
     # --- recording ---
 
-    def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> Coroutine[Any, Any, None]:
+    def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> asyncio.Future[None]:
         """Stage one event, with the wait it opens; awaiting the answer commits and applies it.
 
         A wait of its command that stood before is over.
@@ -143,36 +144,37 @@ class Activation:
         )
         write.put("runs", self.row.id, self.row)
 
-    def commit(self, write: Write) -> Coroutine[Any, Any, None]:
-        """Hand the write in at once, so that nothing staged later can overtake it; await the answer to see it applied."""
-        self.inflight += 1
-        try:
-            future = self.runner.journal.submit(write)
-        except BaseException as error:
-            self.inflight -= 1
-            self._lost(error)
-            raise
-        return self._synced(future, self.head[0], write)
+    def commit(self, write: Write, then: Callable[[], None] | None = None) -> asyncio.Future[None]:
+        """Hand the write in at once, so that nothing staged later can overtake it; await the answer to see it applied.
 
-    async def _synced(self, future: asyncio.Future[None], upto: int, write: Write) -> None:
+        It is applied once it is synced, and `then` is called, whether or not anybody still waits for the answer.
+        """
+        self.inflight += 1
         task = asyncio.current_task() if self._tasks else None
         if task is not None:
             self._writing.add(task)
-        try:
-            await future
-        except BaseException as error:
-            self._lost(error)
-            raise
-        finally:
-            self.inflight -= 1
-            if task is not None:
-                self._writing.discard(task)
+        return self.runner.journal.submit(write, partial(self._synced, self.head[0], write, task, then))
+
+    def _synced(
+        self, upto: int, write: Write, task: asyncio.Task[Any] | None, then: Callable[[], None] | None,
+        fault: Exception | None,
+    ) -> None:  # fmt: skip
+        self.inflight -= 1
+        if task is not None:
+            self._writing.discard(task)
+        if fault is not None:
+            self._lost(fault)
+            return
         self._apply_upto(upto)
         if write.rows:
             self.runner.committed(write)
+        if then is not None:
+            then()
+        elif self._inline is not None and self._inline not in self.machine.open:
+            self._inline = None  # the call has its answer, so there is nothing left of it to drop
 
-    def _lost(self, error: BaseException) -> None:
-        """A failed commit leaves a gap, and who was cancelled (a worker that stops) knows nothing: load anew."""
+    def _lost(self, error: Exception) -> None:
+        """A failed commit leaves a gap: load anew."""
         if isinstance(error, StoreFenced):
             self.runner.dispatch.fatal = error
         self.dead = True

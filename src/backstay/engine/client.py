@@ -349,9 +349,12 @@ class Client:
         activation.stage(write, ev.AttentionCleared(at=self._stamp(), by=by, reason=reason))
         activation.clear_wait(write, wait.command)
         activation.set_status(write, "running")
-        await self._runner.own(activation.commit(write))
-        self._runner.dispatch.look_now()
-        self._runner.dispatch.activate(wait.run)
+
+        def cleared() -> None:
+            self._runner.dispatch.look_now()
+            self._runner.dispatch.activate(wait.run)
+
+        await activation.commit(write, cleared)
 
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
         """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
@@ -361,11 +364,10 @@ class Client:
         self._check_scope(scope, off)
         before = switches.off.get(scope)
         switches.flip(scope, off=off, reason=reason)
-        try:
-            await self._runner.own(self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by))
-        except Exception:
-            switches.flip(scope, off=before is not None, reason=before or "")
-            raise
+        await self._runner.system.record(
+            "switch", scope, {"off": off, "reason": reason}, by=by,
+            lost=lambda: switches.flip(scope, off=before is not None, reason=before or ""),
+        )  # fmt: skip
         if off:
             return 0
         rows = self._reader.all("waits_of_kind", ("switched",))
@@ -421,7 +423,7 @@ class Client:
 
             if keep:
                 apply(activation, write)
-                await self._runner.own(activation.commit(write))
+                await activation.commit(write, activation.poke)
             else:
                 await self._runner.deliver(wait.run, apply)
 

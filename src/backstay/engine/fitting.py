@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields
 from typing import Any, Final
 
 from backstay import events as ev
@@ -41,21 +42,25 @@ NAMES: Final[dict[type[Event], tuple[str, str, str]]] = {
 """What an event names that its command must name too: verb, attribute of the event, attribute of the command."""
 
 
+TELLS: Final[dict[type[Event], tuple[bool, ...]]] = {
+    kind: tuple(name in {field.name for field in fields(kind)} for name in ("site", "action", "args")) for kind in KINDS
+}
+"""Whether each kind of event tells its step, its action and its arguments."""
+
+
 def misfit(event: Any, leaf: Open) -> str | None:
     """Why this event cannot be about this command; None when it can."""
     command: Any = leaf.command
-    site = getattr(event, "site", leaf.site)
-    if site != leaf.site:
-        return f"it belongs to step {site!r}, but the workflow is at {leaf.site!r}"
     kind = type(event)
+    tells_site, tells_action, tells_args = TELLS[kind]
+    if tells_site and event.site != leaf.site:
+        return f"it belongs to step {event.site!r}, but the workflow is at {leaf.site!r}"
     if not isinstance(command, KINDS[kind]):
         return f"it cannot be about what the workflow asks for, which is {type(command).__name__}"
     if isinstance(command, Call):
-        action = getattr(event, "action", None)
-        if action is not None and action != command.action:
-            return f"it calls {action!r}, but the workflow asks for {command.action!r}"
-        args = getattr(event, "args", None)
-        if args is not None and args != leaf.args and not leaf.undoes:
+        if tells_action and event.action != command.action and event.action is not None:
+            return f"it calls {event.action!r}, but the workflow asks for {command.action!r}"
+        if tells_args and event.args != leaf.args and event.args is not None and not leaf.undoes:
             return "it was recorded with other arguments"
     elif kind in NAMES:
         verb, said, asked = NAMES[kind]

@@ -43,7 +43,7 @@ class Fork:
     over: bool = False
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class Open:
     """A command that has no answer yet, and what its journal says of it."""
 
@@ -104,8 +104,6 @@ def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
     shape: Any = None
     if isinstance(command, (Call, Start)):
         shape = command.returns
-        if type(shape) is TypeAdapter:
-            return shape
     elif isinstance(command, Task):
         shape = command.form
     elif isinstance(command, WaitFor):
@@ -115,7 +113,9 @@ def shape_of(command: Command[Any]) -> TypeAdapter[Any] | None:
 
 def read_answer(command: Command[Any], value: Json) -> Any:
     """An answer from the journal as the workflow gets it; raises ValidationError when it does not fit."""
-    shape = shape_of(command)
+    shape = command.returns if isinstance(command, Call) else None
+    if type(shape) is not TypeAdapter:
+        shape = shape_of(command)
     return value if shape is None else shape.validator.validate_python(value, strict=False)
 
 

@@ -90,7 +90,7 @@ class Gateway:
             raise NotDeployed(
                 f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run"
             )
-        gate = Gate(case=case, leaf=leaf, name=name, action=action, args=leaf.args, mac=self.payloads.mac)
+        gate = Gate(case, leaf, name, action, leaf.args, self.payloads.mac)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
             return self._recover(gate)
@@ -182,7 +182,7 @@ class Gateway:
         async with asyncio.timeout(action.timeout_seconds):
             return await Begun(coroutine, first)
 
-    def _returned(self, gate: Gate, result: Json, micros: int) -> Step:
+    def _returned(self, gate: Gate, result: Json, micros: int) -> Awaitable[None]:
         closes = self.breakers.succeeded(gate.action)
         return self._close_breaker(gate, result, micros) if closes else self._record_result(gate, result, micros)
 
@@ -190,7 +190,7 @@ class Gateway:
         await self._tell_breaker(gate, opened=False)
         await self._record_result(gate, result, micros)
 
-    def _record_result(self, gate: Gate, result: Json, micros: int) -> Step:
+    def _record_result(self, gate: Gate, result: Json, micros: int) -> Awaitable[None]:
         write, refs, action, leaf, case = Write(), {}, gate.action, gate.leaf, gate.case
         schema = action.interface["result"] if action.seals_result else None
         packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets)

@@ -387,7 +387,7 @@ class Machine:
             for place, child in enumerate(command.children):
                 fork.children.append(self._plant(child, f"{id_}.{place}", f"{site}.{place}", fork, place))
             return fork
-        leaf = Open(id=id_, command=command, site=site, parent=parent, index=index)
+        leaf = Open(id_, command, site, parent, index)
         self.open[id_] = leaf
         if isinstance(command, (Call, Start)):
             self._write_args(leaf, command)

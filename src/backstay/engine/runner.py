@@ -8,8 +8,9 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final, TypeVar
 
 from backstay import events as ev
@@ -85,7 +86,6 @@ class Runner:
         self._ended: dict[str, list[asyncio.Future[Run]]] = {}
         self._starting: dict[tuple[str, str], asyncio.Event] = {}
         """Keyed starts whose commit is on its way: a second one waits for it."""
-        self._owned: set[asyncio.Task[Any]] = set()
         self.door = asyncio.Semaphore(CHANGES_AT_ONCE)
         """Who changes a waiting run from outside comes through here."""
         self._setbacks = 0
@@ -181,53 +181,24 @@ class Runner:
         self._fresh[run] = (activation, started)
         return run
 
-    async def own(self, work: Coroutine[Any, Any, T]) -> T:
-        """Finish what was begun, even if whoever asked goes away: a half-told run would be neither started nor refused."""
-        task = asyncio.create_task(work)
-        answer: asyncio.Future[T] = asyncio.get_running_loop().create_future()
-
-        def disown(task: asyncio.Task[T]) -> None:
-            self._owned.discard(task)
-            error = None if task.cancelled() else task.exception()
-            if answer.done():  # they went away, and nobody misses it
-                return
-            if task.cancelled():
-                answer.cancel()
-            elif error is not None:
-                answer.set_exception(error)
-            else:
-                answer.set_result(task.result())
-
-        self._owned.add(task)
-        task.add_done_callback(disown)
-        return await answer
-
     async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
         """Create a run and begin it; it is acknowledged once it is committed."""
-        return await self.own(self._start(workflow, input_, key, by, trigger))
-
-    async def _start(self, workflow: str, input_: Json, key: str | None, by: str, trigger: str) -> str:
         while key is not None and (workflow, key) in self._starting:
             await self._starting[workflow, key].wait()
         write = Write()
         run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
-        if not write.events:
-            return run
-        if key is not None:
-            self._starting[workflow, key] = asyncio.Event()
-        try:
-            await self._commit_start(workflow, write)
-        finally:
+        if write.events:
             if key is not None:
-                self._starting.pop((workflow, key)).set()
+                self._starting[workflow, key] = asyncio.Event()
+            await self.journal.submit(write, partial(self._started, workflow, key, write))
         return run
 
-    async def _commit_start(self, workflow: str, write: Write) -> None:
-        try:
-            await self.journal.submit(write)
-        except BaseException:
+    def _started(self, workflow: str, key: str | None, write: Write, fault: Exception | None) -> None:
+        if key is not None:
+            self._starting.pop((workflow, key)).set()
+        if fault is not None:
             self.write_failed()
-            raise
+            return
         self._stored.add(self.workflows[workflow].definition.version)
         self.committed(write)
 
@@ -278,10 +249,9 @@ class Runner:
             raise
         if activation.row.status == "waiting":
             activation.set_status(write, "running")
-        await self.own(self._delivered(activation, activation.commit(write)))
+        await activation.commit(write, partial(self._delivered, activation))
 
-    async def _delivered(self, activation: Activation, synced: Coroutine[Any, Any, None]) -> None:
-        await synced
+    def _delivered(self, activation: Activation) -> None:
         activation.poke()
         self.dispatch.activate(activation.row.id)
 

@@ -5,7 +5,8 @@ Stages look; they change nothing but the gate they are given. The gateway runs t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine
+import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any, Final, Literal, Protocol
 
@@ -45,9 +46,7 @@ class Case(Protocol):
     row: Run
     labels: Labels
 
-    def record(
-        self, event: Event, write: Write | None = None, wait: Wait | None = None
-    ) -> Coroutine[Any, Any, None]: ...
+    def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> asyncio.Future[None]: ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -62,7 +61,7 @@ class Refusal:
     rule: Rule | None = None
 
 
-@dataclass(kw_only=True, eq=False)
+@dataclass(eq=False)
 class Gate:
     """One call on its way through the stages."""
 

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 from backstay.events import Event, SystemRecorded
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
@@ -21,15 +24,20 @@ class SystemChain:
         """Put an event into a write; if that write fails, `reload` must be called."""
         self._head = write.append(SYSTEM, self._head, event)
 
-    async def record(self, what: str, subject: str, detail: Json, by: str = "") -> None:
-        """Commit an event of its own."""
+    def record(
+        self, what: str, subject: str, detail: Json, by: str = "", lost: Callable[[], None] | None = None
+    ) -> asyncio.Future[None]:
+        """Commit an event of its own; `lost` is called if that fails, whether or not anybody still awaits it."""
         write = Write()
         self.stage(write, SystemRecorded(at=self._clock.stamp(), by=by, what=what, subject=subject, detail=detail))
-        try:
-            await self._journal.submit(write)
-        except BaseException:
-            self.reload()
-            raise
+
+        def told(fault: Exception | None) -> None:
+            if fault is not None:
+                self.reload()
+                if lost is not None:
+                    lost()
+
+        return self._journal.submit(write, told)
 
     def reload(self) -> None:
         """A write failed that may have held system events: go on from what the store really has."""

@@ -82,8 +82,8 @@ class Stub:
     def __call__(self, *args: Any, **named: Any) -> Command[Any]:
         bound = bind(self.name, self.parameters, args, named) if args else named
         if self.action:
-            return Call(action=self.name, args=bound, returns=self.returns)
-        return Start(workflow=self.name, args=bound, returns=self.returns)
+            return Call(self.name, bound, self.returns)
+        return Start(self.name, bound, self.returns)
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)

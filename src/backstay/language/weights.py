@@ -70,6 +70,8 @@ def weighty(value: Any) -> Any:
 
 def measure(value: Any) -> None:
     """Count what a value holds; raises ProgramLimit if it is too much or nested too deep."""
+    if type(value) in _FLAT:
+        return
     if type(value) is Call:  # what else a call holds is the program's own
         value = value.args
     if type(value) is dict and len(value) <= 64 and _FLAT.issuperset(map(type, (*value, *value.values()))):

@@ -103,13 +103,12 @@ class Write:
         rows[key] = row
 
 
-Pending = tuple[Write, "asyncio.Future[None]"]
+Then = Callable[[Exception | None], None]
+"""What to do in the loop when a write is synced (None) or lost (why)."""
+
+Pending = tuple[Write, "asyncio.Future[None]", Then | None]
 
 Batch = list[Pending]
-
-EAGER: Final = 64
-"""Writes of one turn of the loop that are committed without waiting for the rest of the turn."""
-
 
 @dataclass(frozen=True, slots=True)
 class Filled:
@@ -150,20 +149,25 @@ class Journal:
         self._thread = threading.Thread(target=self._run, name="backstay-journal", daemon=True)
         self._thread.start()
 
-    def submit(self, write: Write) -> asyncio.Future[None]:
-        """Hand in a write; the future is done once it is synced. Raises StoreUnavailable or StoreFenced through it."""
+    def submit(self, write: Write, then: Then | None = None) -> asyncio.Future[None]:
+        """Hand in a write; the future is done once it is synced. Raises StoreUnavailable or StoreFenced through it.
+
+        then: called once in the loop, before whoever awaits goes on, and also when nobody awaits any more; what it raises
+        goes to the future.
+        """
         if self._closing or self._fault:
-            raise self._fault or StoreUnavailable("the store is closed")
+            fault = self._fault or StoreUnavailable("the store is closed")
+            if then is not None:
+                then(fault)
+            raise fault
         loop = self._loop
         if loop is None:
             loop = self._loop = asyncio.get_running_loop()
         future: asyncio.Future[None] = loop.create_future()
         pending = self._pending
-        pending.append((write, future))
+        pending.append((write, future, then))
         if len(pending) == 1:
             loop.call_soon(self._fill_next)  # not at once: what else is ready in this turn goes into the same commit
-        elif len(pending) == EAGER:
-            self._fill_next()
         return future
 
     def _fill_next(self) -> None:
@@ -173,17 +177,23 @@ class Journal:
                 return
             batch, self._pending = self._pending, []
             self._syncing = True
-            self._filled.put((batch, self._fill([write for write, _ in batch])))
+            self._filled.put((batch, self._fill([write for write, *_ in batch])))
 
     def _synced(self, batch: Batch, faults: list[Exception | None]) -> None:
         self._syncing = False
-        for (_, future), fault in zip(batch, faults, strict=True):
+        for (_, future, then), fault in zip(batch, faults, strict=True):
+            error = fault
+            if then is not None:
+                try:
+                    then(fault)
+                except Exception as raised:
+                    error = raised
             if future.done():
                 continue
-            if fault is None:
+            if error is None:
                 future.set_result(None)
             else:
-                future.set_exception(fault)
+                future.set_exception(error)
         self._fill_next()
 
     def close(self) -> None:
@@ -195,7 +205,7 @@ class Journal:
         self._rollback()  # nothing, unless the loop was interrupted while it filled a transaction
         batch, self._pending = self._pending, []
         if batch:
-            self._tell(batch, self._sync(batch, self._fill([write for write, _ in batch])))
+            self._tell(batch, self._sync(batch, self._fill([write for write, *_ in batch])))
         self._connection.close()
 
     # --- the writer's thread ---
@@ -217,7 +227,7 @@ class Journal:
         fault = filled if isinstance(filled, Exception) else self._end(filled)
         if fault is None or len(batch) == 1 or isinstance(fault, StoreFenced):
             return [fault] * len(batch)
-        return [self._alone(write) for write, _ in batch]
+        return [self._alone(write) for write, *_ in batch]
 
     def _alone(self, write: Write) -> Exception | None:
         filled = self._fill([write])

@@ -166,6 +166,6 @@ def payment_under(key: str) -> str | None:
 
 
 @action(effect="irreversible", timeout="20s", approvers="treasury", probe=payment_under)
-def submit_payment(invoice_id: str, amount: Decimal, currency: str, key: IdempotencyKey) -> str:
+def submit_payment(invoice_id: str, payee: str, amount: Decimal, currency: str, key: IdempotencyKey) -> str:
     """Pay a posted invoice: the gateway holds this for the treasury, whoever asks."""
-    return erp().pay(invoice_id, amount, currency, key)
+    return erp().pay(invoice_id, payee, amount, currency, key)

@@ -160,11 +160,11 @@ class Erp:
                 )
             _run(db, "cancel_invoice", id=number)
 
-    def pay(self, invoice_id: str, amount: Decimal, currency: str, key: str) -> str:
+    def pay(self, invoice_id: str, payee: str, amount: Decimal, currency: str, key: str) -> str:
         """Pay an invoice and answer with the payment's id; raises RefusedByErp when it is not payable."""
-        return self._perform("pay", invoice_id, lambda: self._pay(invoice_id, amount, currency, key))
+        return self._perform("pay", invoice_id, lambda: self._pay(invoice_id, payee, amount, currency, key))
 
-    def _pay(self, invoice_id: str, amount: Decimal, currency: str, key: str) -> str:
+    def _pay(self, invoice_id: str, payee: str, amount: Decimal, currency: str, key: str) -> str:
         with self.transaction() as db:
             known = _one(db, "payment_by_key", key=key)
             if known:
@@ -172,6 +172,9 @@ class Erp:
             invoice = _invoice_row(db, invoice_id)
             if invoice["status"] != "posted" or _one(db, "payment_of_invoice", invoice_id=invoice["id"]):
                 raise RefusedByErp(f"invoice {invoice_id!r} is cancelled or already paid: nothing was paid")
+            vendor = _one(db, "vendor_by_id", id=invoice["vendor_id"])
+            if not vendor or vendor["name"] != payee:
+                raise RefusedByErp(f"invoice {invoice_id!r} is not one of {payee!r}: nothing was paid")
             if (Decimal(invoice["total"]), invoice["currency"]) != (amount, currency):
                 raise RefusedByErp(
                     f"invoice {invoice_id!r} is over {invoice['total']} {invoice['currency']}, not {amount} {currency}"

@@ -50,10 +50,11 @@ from examples.accounts_payable.rules import (
 
 
 @workflow
-async def pay_invoice(invoice_id: str, amount: Decimal, currency: str) -> Payment:
+async def pay_invoice(invoice_id: str, payee: str, amount: Decimal, currency: str) -> Payment:
     """Pay a posted invoice; the payment is irreversible, so the gateway holds it for the treasury."""
     try:
-        return Payment(status="paid", payment_id=await submit_payment(invoice_id, amount, currency))
+        payment_id = await submit_payment(invoice_id, payee, amount, currency)
+        return Payment(status="paid", payment_id=payment_id)
     except (ActionDenied, ActionFailed) as refusal:
         return Payment(status="not paid", reason=str(refusal))
 
@@ -119,5 +120,7 @@ async def process_invoice(document: Document) -> Outcome:
     except ActionFailed as failure:
         await alert_it(f"invoice {invoice.number} of {vendor.name} cannot be posted", failure.message)
         invoice_id = await create_invoice_from_backlog(posting)
-    await start(pay_invoice, invoice_id, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}")
+    await start(
+        pay_invoice, invoice_id, vendor.name, posting.total, posting.currency, detached=True, key=f"pay {invoice_id}"
+    )
     return Outcome.posted(invoice_id)

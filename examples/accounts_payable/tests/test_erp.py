@@ -18,6 +18,10 @@ def erp(tmp_path: Path) -> Erp:
     return seed(tmp_path / "erp.db", faults=False)
 
 
+PAYEE = "Brandt & Söhne Maschinenbau GmbH"
+"""V-1001."""
+
+
 def posting(number: str = "F-1", document: str = "d1", *, separate: bool = False) -> Posting:
     line = LineMatch(description="Bolts", amount=Decimal("100.00"), order_line=1, cost_centre="4100")
     return Posting(
@@ -67,7 +71,7 @@ def test_a_cancelled_invoice_frees_its_number_and_a_paid_one_stays(erp: Erp) -> 
     erp.cancel_invoice(first)
     erp.cancel_invoice(first)
     second = erp.create_invoice(posting(document="d2"), "k2")
-    erp.pay(second, Decimal("119.00"), "EUR", "p1")
+    erp.pay(second, PAYEE, Decimal("119.00"), "EUR", "p1")
     with pytest.raises(RefusedByErp, match="is paid and cannot be cancelled"):
         erp.cancel_invoice(second)
 
@@ -75,11 +79,13 @@ def test_a_cancelled_invoice_frees_its_number_and_a_paid_one_stays(erp: Erp) -> 
 def test_an_invoice_is_paid_once_and_only_in_full(erp: Erp) -> None:
     invoice = erp.create_invoice(posting(), "k1")
     with pytest.raises(RefusedByErp, match=r"is over 119\.00 EUR, not 118 EUR"):
-        erp.pay(invoice, Decimal("118"), "EUR", "p0")
-    payment = erp.pay(invoice, Decimal("119.00"), "EUR", "p1")
-    assert erp.pay(invoice, Decimal("119.00"), "EUR", "p1") == payment == erp.payment_under("p1")
+        erp.pay(invoice, PAYEE, Decimal("118"), "EUR", "p0")
+    with pytest.raises(RefusedByErp, match="is not one of 'Someone Else'"):
+        erp.pay(invoice, "Someone Else", Decimal("119.00"), "EUR", "p0")
+    payment = erp.pay(invoice, PAYEE, Decimal("119.00"), "EUR", "p1")
+    assert erp.pay(invoice, PAYEE, Decimal("119.00"), "EUR", "p1") == payment == erp.payment_under("p1")
     with pytest.raises(RefusedByErp, match="nothing was paid"):
-        erp.pay(invoice, Decimal("119.00"), "EUR", "p2")
+        erp.pay(invoice, PAYEE, Decimal("119.00"), "EUR", "p2")
 
 
 def test_an_order_shows_what_was_received_and_invoiced(erp: Erp) -> None:

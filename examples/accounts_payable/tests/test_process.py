@@ -352,7 +352,9 @@ async def test_a_payment_is_held_for_the_treasury_approved_once_and_made_once(ho
         (run,) = ap.it.client.runs(workflow="pay_invoice")
         assert ap.owner("treasury") == "treasurer"
         (held,) = ap.it.events(run.id, "approval_requested")
-        assert held.args == {"invoice_id": "ERP-000002", "amount": "2914.89", "currency": "EUR"}
+        assert held.args == {
+            "invoice_id": "ERP-000002", "payee": "Brandt & Söhne Maschinenbau GmbH", "amount": "2914.89", "currency": "EUR",
+        }  # fmt: skip
         assert payments(erp) == []
         item = ap.item("treasury")
         await ap.it.approve(item, by="theo")

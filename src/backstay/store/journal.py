@@ -110,6 +110,7 @@ Pending = tuple[Write, "asyncio.Future[None]", Then | None]
 
 Batch = list[Pending]
 
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A transaction that holds its rows and has not been synced: what is true once it is."""

@@ -1,0 +1,138 @@
+"""The desk: what every part of the client needs to look something up and to change a waiting item."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from pydantic import ValidationError
+
+from backstay.actions import Action, invalid
+from backstay.engine.activation import Activation
+from backstay.engine.frames import Open, adapter_for
+from backstay.engine.runner import ATTENTION, Runner
+from backstay.errors import Conflict, NotFound
+from backstay.store.journal import Write
+from backstay.store.payloads import EARLY, redact
+from backstay.store.views import Run, Wait, find_run, read_wait
+from backstay.types import DATA_CLASS, Json, journalable
+
+EARLY_SCHEMA: Final = {DATA_CLASS: EARLY}
+"""Schema of what nobody can describe yet: it is sealed whole."""
+
+LISTED: Final = 200
+"""Rows a list gives unless asked for more."""
+
+
+class Desk:
+    """One store, as the parts of the client see it."""
+
+    def __init__(self, runner: Runner, owners: Mapping[str, str]) -> None:
+        self._runner = runner
+        self._owners = owners
+        self._reader = runner.reader
+
+    def run(self, run: str) -> Run:
+        """A run by its id, or by an unambiguous part of at least four characters."""
+        return find_run(self._reader, run)
+
+    def waits_of(self, run: str) -> list[Wait]:
+        """What a run waits for."""
+        return [read_wait(row) for row in self._reader.all("waits_of_run", (self.run(run).id,))]
+
+    def counts(self) -> dict[str, dict[str, int]]:
+        """How many runs stand where: workflow -> status -> number."""
+        found: dict[str, dict[str, int]] = {}
+        for row in self._reader.all("runs_by_status"):
+            found.setdefault(row["workflow"], {})[row["status"]] = row["runs"]
+        return found
+
+    async def _change_item(
+        self,
+        item: str,
+        kinds: tuple[str, ...],
+        change: Callable[[Activation, Write, Wait], None],
+        *,
+        keep: bool = False,
+    ) -> None:
+        """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there."""
+        run, _, command = item.partition("/")
+        async with self._runner.door:
+            activation, write = self._loaded(run), Write()
+            wait = pick(activation, item, command, kinds)
+
+            def apply(case: Activation, write: Write) -> None:
+                change(case, write, wait)
+                if not keep:
+                    case.clear_wait(write, wait.command)
+
+            if keep:
+                apply(activation, write)
+                await activation.commit(write, activation.poke)
+            else:
+                await self._runner.deliver(wait.run, apply)
+
+    def _loaded(self, run: str) -> Activation:
+        try:
+            return self._runner.loaded(run)
+        except NotFound:
+            return self._runner.loaded(self.run(run).id)
+        except ATTENTION:
+            self._runner.dispatch.activate(run)  # it fails there as well, and so comes before an operator
+            raise
+
+    def _leaf(self, case: Activation, wait: Wait) -> Open:
+        if not case.loaded:
+            raise Conflict(f"run {wait.run} needs attention; `backstay retry` it, then it can be answered")
+        leaf = case.machine.find(wait.command)
+        if leaf is None:
+            raise Conflict(f"{wait.id} does not wait any more")
+        return leaf
+
+    def _opened(self, case: Activation, wait: Wait) -> object:
+        return self._leaf(case, wait).opened
+
+    def _stamp(self) -> str:
+        return self._runner.clock.stamp()
+
+
+def pick(case: Activation, item: str, command: str, kinds: tuple[str, ...]) -> Wait:
+    """The one wait of a run that is meant; raises Conflict saying what waits there instead."""
+    waits = list(case.waits.values())
+    found = [wait for wait in waits if (wait.command == command if command else wait.kind in kinds)]
+    if not found and case.row.ended:
+        raise Conflict(f"{item} does not wait for that: run {case.row.id} has {case.row.status}")
+    if not found:
+        raise Conflict(f"{item} does not wait for that: it was decided, withdrawn or has expired{hint(waits)}")
+    if len(found) > 1:
+        raise Conflict(f"run {case.row.id} waits for more than one thing; name one of {', '.join(w.id for w in found)}")
+    if found[0].kind not in kinds:
+        raise Conflict(f"{found[0].id} is of kind {found[0].kind!r}, not {' or '.join(kinds)}")
+    return found[0]
+
+
+def hint(waits: list[Wait]) -> str:
+    listed = ", ".join(f"{wait.command} ({wait.kind})" for wait in waits if wait.queue)
+    return f"; what waits there: {listed}" if listed else ""
+
+
+def check_answer(shape: Any, value: Json, what: str) -> Json:
+    """Validate what a person or sender gave against the type the workflow asked for, and write it as JSON."""
+    if shape is None:
+        return journalable(value, what)
+    adapter = adapter_for(shape)
+    try:
+        return journalable(adapter.dump_python(adapter.validate_python(value), mode="json", by_alias=True), what)
+    except ValidationError as error:
+        raise invalid(what, error) from None
+
+
+def as_declared(action: Action[Any], result: Json) -> tuple[Json, Json]:
+    """A result that a person gave, written as the action itself would, and the schema that says what of it is private."""
+    answer = check_answer(action.result, result, f"the result of action {action.name!r}")
+    return answer, action.interface["result"] if action.seals_result else None
+
+
+def clean(case: Activation, text: Any) -> Any:
+    """What a person wrote, without the private texts that the run knows."""
+    return str(redact(text, case.machine.secrets)) if case.loaded and isinstance(text, str) else text

@@ -1,0 +1,84 @@
+"""A run begins and ends; and what concerns no single run."""
+
+from __future__ import annotations
+
+from backstay.events.base import SCHEMA, Event, Fault, Refs, Trail, record
+from backstay.types import Json
+
+
+@record
+class RunStarted(Event):
+    """The run exists: its definition is pinned and its input recorded."""
+
+    workflow: str
+    version: str
+    input: Json
+    key: str | None = None
+    parent: str | None = None
+    parent_command: str | None = None
+    trigger: str = ""
+    schema: int = SCHEMA
+    refs: Refs | None = None
+
+
+@record
+class CancelRequested(Event):
+    """Somebody asked the run to stop; confirmed effects are compensated first."""
+
+    reason: str
+
+
+@record
+class DeadlinePassed(Event):
+    """The workflow's own deadline passed."""
+
+    reason: str
+
+
+@record
+class RunFinished(Event):
+    """The workflow returned."""
+
+    result: Json = None
+    path: Trail | None = None
+    refs: Refs | None = None
+
+
+@record
+class RunFailed(Event):
+    """The workflow raised; what could be undone has been undone."""
+
+    fault: Fault
+    path: Trail | None = None
+
+
+@record
+class RunCancelled(Event):
+    """The run was stopped from outside; what could be undone has been undone."""
+
+    reason: str
+    path: Trail | None = None
+
+
+@record
+class AttentionRaised(Event):
+    """The run cannot go on by itself (journal mismatch, missing definition or action); nothing is lost."""
+
+    reason: str
+    code: str = ""
+
+
+@record
+class AttentionCleared(Event):
+    """Somebody asked for another try."""
+
+    reason: str = ""
+
+
+@record
+class SystemRecorded(Event):
+    """Something that concerns no single run: a definition stored, a switch flipped, a breaker opened, a refusal."""
+
+    what: str
+    subject: str
+    detail: Json = None

@@ -72,8 +72,8 @@ def test_only_the_store_talks_sql() -> None:
 def test_the_public_names_are_these() -> None:
     assert backstay.__all__ == sorted(
         """
-        Action ActionDenied ActionFailed Alert App BackstayError Breaker ChildFailed Client Decision DecisionTable Done
-        Happened IdempotencyKey Limits NotRetryable OutcomeUnknown ProcessError Queue Rate Retry Rule Sensitive TimedOut Winner
+        Action ActionDenied ActionFailed Alert App BackstayError Breaker Calendar ChildFailed Client Decision DecisionTable Done
+        Escalation Happened IdempotencyKey Limits NotRetryable Notice OutcomeUnknown ProcessError Queue Rate Retry Rule Sensitive TimedOut Winner
         Workflow action approval gather new_id note now race random rule setting sleep start task wait_for workflow
         """.split()
     )

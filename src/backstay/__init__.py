@@ -24,9 +24,10 @@ if TYPE_CHECKING:
         task,
         wait_for,
     )
-    from backstay.engine.application import App, Queue
+    from backstay.engine.application import App
     from backstay.engine.client import Client
     from backstay.engine.gateway import Alert
+    from backstay.engine.items import Notice
     from backstay.errors import (
         ActionDenied,
         ActionFailed,
@@ -38,7 +39,9 @@ if TYPE_CHECKING:
         TimedOut,
     )
     from backstay.governance.budgets import Limits
+    from backstay.governance.calendars import Calendar
     from backstay.governance.policy import Rule
+    from backstay.governance.queues import Escalation, Queue
     from backstay.language import DecisionTable, Workflow, rule, workflow
     from backstay.types import Decision, Done, Happened, IdempotencyKey, Sensitive, Winner
 
@@ -50,18 +53,21 @@ _HOMES = {
     "App": "engine.application",
     "BackstayError": "errors",
     "Breaker": "actions",
+    "Calendar": "governance.calendars",
     "ChildFailed": "errors",
     "Client": "engine.client",
     "Decision": "types",
     "DecisionTable": "language",
     "Done": "types",
+    "Escalation": "governance.queues",
     "Happened": "types",
     "IdempotencyKey": "types",
     "Limits": "governance.budgets",
     "NotRetryable": "errors",
+    "Notice": "engine.items",
     "OutcomeUnknown": "errors",
     "ProcessError": "errors",
-    "Queue": "engine.application",
+    "Queue": "governance.queues",
     "Rate": "actions",
     "Retry": "actions",
     "Rule": "governance.policy",
@@ -95,15 +101,18 @@ __all__ = [
     "App",
     "BackstayError",
     "Breaker",
+    "Calendar",
     "ChildFailed",
     "Client",
     "Decision",
     "DecisionTable",
     "Done",
+    "Escalation",
     "Happened",
     "IdempotencyKey",
     "Limits",
     "NotRetryable",
+    "Notice",
     "OutcomeUnknown",
     "ProcessError",
     "Queue",

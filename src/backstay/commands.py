@@ -59,6 +59,8 @@ class Approval(Command[Decision]):
     evidence: Any = None
     action: Call[Any] | None = None
     within: Duration | None = None
+    quorum: int = 1
+    reject: Literal["veto", "quorum"] = "veto"
 
 
 @dataclass(eq=False, repr=False)
@@ -129,9 +131,18 @@ def approval(
     evidence: Any = None,
     action: Command[Any] | None = None,
     within: Duration | None = None,
+    quorum: int = 1,
+    reject: Literal["veto", "quorum"] = "veto",
 ) -> Approval:
-    """Ask for a decision; after `within` it counts as rejected with the verdict `expired`, never as approved."""
-    return Approval(queue=queue, show=show, evidence=evidence, action=cast("Call[Any] | None", action), within=within)
+    """Ask for a decision; after `within` it counts as rejected with the verdict `expired`, never as approved.
+
+    quorum: so many different people must approve. reject: "veto", one rejection decides; "quorum", as many must reject.
+    Several queues one after the other are several approvals; at once, `gather` them.
+    """
+    return Approval(
+        queue=queue, show=show, evidence=evidence, action=cast("Call[Any] | None", action), within=within,
+        quorum=quorum, reject=reject,
+    )  # fmt: skip
 
 
 def task(

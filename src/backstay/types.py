@@ -29,6 +29,10 @@ DATA_CLASS = "x-data-class"
 """The JSON Schema keyword that carries a field's data class."""
 
 
+SUBJECT: Final = "subject"
+"""The data class of the field that names a person: `Sensitive["subject"]`."""
+
+
 class IdempotencyKey(str):
     """Parameter type of an action that honours keys: the engine fills it, the same for every retry of one effect."""
 
@@ -56,6 +60,8 @@ class Sensitive:
     """Mark a field whose value is sealed before anything is written: `iban: Sensitive["pii"]` is a sealed `str`.
 
     `Sensitive["pii", Decimal]` seals another type. The journal holds a pseudonym; the value lies encrypted beside it.
+    `number: Sensitive["subject"]` names the person whose values the sealed fields of the same model are: they lie under a
+    key of that person's own, which `backstay erase` destroys.
     """
 
     def __class_getitem__(cls, item: Any) -> Any:
@@ -73,6 +79,8 @@ class Decision(BaseModel):
     by: str
     """The person; empty when it expired."""
     reason: str = ""
+    code: str = ""
+    """The queue's own word for the reason."""
     at: datetime
 
 
@@ -182,6 +190,9 @@ def journalable(value: Any, what: str) -> Json:
 
 
 # --- time --------------------------------------------------------------------------------------------
+
+BUSINESS_DAYS = re.compile(r"([1-9]\d{0,3})bd")
+"""Business days, such as "3bd": for what people do, by their queue's calendar."""
 
 _DURATION = re.compile(r"(?P<number>\d+(?:\.\d+)?)(?P<unit>ms|s|m|h|d|w)")
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0, "w": 604800.0}

@@ -13,14 +13,18 @@ from typed import Cli
 
 from backstay import errors
 from backstay.cli import reference
-from backstay.cli.entry import COMMANDS, app
+from backstay.cli.entry import COMMANDS, GROUPS, app
 from backstay.cli.exits import BY_ERROR, EXITS
 
 GROUP: Any = typer.main.get_command(app)
 EVERY = [(name, GROUP.commands[name]) for _, name, _ in COMMANDS] + [
-    (f"audit {name}", command) for name, command in GROUP.commands["audit"].commands.items()
+    (f"{group} {name}", command) for _, group, _ in GROUPS for name, command in GROUP.commands[group].commands.items()
 ]
-CHANGING = {"start", "signal", "approve", "reject", "done", "claim", "release", "cancel", "retry", "settle", "switch"}
+CHANGING = {
+    "start", "signal", "approve", "reject", "done", "claim", "release", "reassign", "ask", "answer", "comment", "cancel",
+    "retry", "settle", "switch", "erase", "people add", "people revoke", "people key", "people revoke-key",
+    "people delegate", "people undelegate", "audit checkpoint",
+}  # fmt: skip
 
 
 @pytest.mark.parametrize(("name", "command"), EVERY, ids=[name for name, _ in EVERY])

@@ -228,15 +228,6 @@ def test_every_line_of_the_log_has_time_actor_and_version(cli: Cli, claim: Start
         assert line["by"] in ("ann", f"reimburse@{told['version'][:7]}")
 
 
-def test_replay_proves_a_run(cli: Cli, claim: Start) -> None:
-    run = claim("40")
-    answer = cli("replay", run, "--json")
-    assert answer.code == 0
-    assert answer.json["equal"] is True
-    assert answer.json["effects"] == 1
-    assert cli("replay", run).out.splitlines()[1].startswith("equal: ")
-
-
 def test_cancel_without_a_worker_is_carried_out_by_the_next(cli: Cli, claim: Start) -> None:
     run = claim()
     answer = cli("cancel", run, "--reason", "a mistake")

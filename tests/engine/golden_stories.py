@@ -1,7 +1,6 @@
 """The stories behind the golden journals. `python tests/engine/golden_stories.py` records those that are missing.
 
-A golden journal is never recorded anew: a journal that once replayed must replay for ever. To change what one covers,
-add a story of another name.
+A golden journal is never recorded anew, as it must replay for ever. To cover more, add a story of another name.
 """
 
 from __future__ import annotations
@@ -37,6 +36,7 @@ from backstay import (
     wait_for,
     workflow,
 )
+from backstay.errors import ActionDenied, OutcomeUnknown
 from backstay.testing import Harness, harness
 
 FOLDER = Path(__file__).parent / "golden"
@@ -143,7 +143,51 @@ async def tour(numbers: list[str]) -> list[str]:
     return found
 
 
-app = App("golden", workflows=[sell, check, tour], settings={"limit": 7})
+trouble: list[Exception] = []
+"""What `dispatch` raises next."""
+
+
+@action(effect="write", compensate=unreserve, retry=Retry(attempts=2, first="1s", jitter=0))
+def pack(order: Order, key: IdempotencyKey) -> str:
+    return f"packed {order.number}"
+
+
+@action(effect="write", retry=Retry(attempts=2, first="1s", jitter=0))
+def dispatch(number: str, key: IdempotencyKey) -> str:
+    if trouble:
+        raise trouble.pop(0)
+    return f"dispatched {number}"
+
+
+@workflow
+async def ship(order: Order) -> str:
+    """Two effects that can be undone, one that may go wrong, and a decision that nobody may take in time."""
+    reference = await reserve(order)
+    await pack(order)
+    number = await dispatch(order.number)
+    decision = await approval("sales", show=order.number, within="1h")
+    if not decision.approved:
+        raise ValueError(f"{number} is called back: {decision.verdict}")
+    return reference
+
+
+@workflow
+async def sell_or_not(order: Order) -> str:
+    """A call that a person may forbid, a child that nobody waits for, and a signal that may be late."""
+    child = await start(check, order.number, detached=True)
+    try:
+        receipt = await charge(order.customer, total(order))
+    except ActionDenied as refusal:
+        receipt = f"not charged: {refusal.reason}"
+    first = await race(dispatch(order.number), sleep("2h"))
+    try:
+        await wait_for("parcel", within="1h")
+    except TimedOut:
+        await note("no parcel", {"child": len(child)})
+    return f"{receipt}, {first.index}"
+
+
+app = App("golden", workflows=[sell, check, tour, ship, sell_or_not], settings={"limit": 7})
 ORDER = {"number": "A-1", "customer": "Wilhelmina", "lines": [{"article": "bolt", "count": 3, "price": "400.50"}]}
 SMALL = {"number": "A-2", "customer": "Konrad", "lines": [{"article": "nut", "count": 1, "price": "0.05"}]}
 
@@ -194,6 +238,56 @@ async def still_waiting(it: Harness) -> str:
     return await it.start(tour, numbers=[], by="ann")
 
 
+async def undone(it: Harness) -> str:
+    run = await it.start(ship, order=ORDER, by="ann")
+    await it.advance("2h")
+    return run
+
+
+async def found_out(it: Harness) -> str:
+    trouble[:] = [OutcomeUnknown("the line broke"), OutcomeUnknown("again")]
+    run = await it.start(ship, order=SMALL, by="ann")
+    await it.client.settle(run, "not-happened", by="ben", reason="the carrier has nothing")
+    await it.settle()
+    await it.client.settle(run, "happened", by="ben", result="dispatched by phone")
+    await it.settle()
+    await it.approve(run, by="cleo")
+    return run
+
+
+async def given_up(it: Harness) -> str:
+    trouble[:] = [ConnectionError("no answer")] * 4
+    run = await it.start(ship, order=SMALL, by="ann")
+    await it.advance("1s")
+    await it.client.retry(run, by="ben", reason="the carrier is back")
+    await it.settle()
+    await it.advance("1s")
+    await it.client.settle(run, "give-up", by="ben", reason="the carrier is bankrupt")
+    await it.settle()
+    return run
+
+
+async def forbidden(it: Harness) -> str:
+    run = await it.start(sell_or_not, order=SMALL, by="ann")
+    await it.reject(run, by="bob", reason="Konrad has paid")
+    await it.advance("3h")
+    return run
+
+
+async def still_held(it: Harness) -> str:
+    return await it.start(sell_or_not, order=SMALL, by="ann")
+
+
+async def lost_race_is_learnt(it: Harness) -> str:
+    trouble[:] = [OutcomeUnknown("the line broke")]
+    run = await it.start(sell_or_not, order=SMALL, by="ann")
+    await it.approve(run, by="bob")
+    await it.advance("4h")
+    await it.client.settle(run, "happened", by="ben", result="dispatched late")
+    await it.settle()
+    return run
+
+
 STORIES: dict[str, Callable[[Harness], Awaitable[str]]] = {
     "sold": sold,
     "declined": declined,
@@ -201,6 +295,12 @@ STORIES: dict[str, Callable[[Harness], Awaitable[str]]] = {
     "parcel_lost": parcel_lost,
     "toured": toured,
     "still_waiting": still_waiting,
+    "undone": undone,
+    "found_out": found_out,
+    "given_up": given_up,
+    "forbidden": forbidden,
+    "still_held": still_held,
+    "lost_race_is_learnt": lost_race_is_learnt,
 }
 
 

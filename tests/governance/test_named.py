@@ -208,13 +208,13 @@ async def test_a_flip_that_failed_takes_back_only_itself(monkeypatch: pytest.Mon
     async with harness(app) as it:
         record = it.client._runner.system.record
 
-        async def full(lost: Any) -> None:
+        async def full(then: Any) -> None:
             await asyncio.sleep(0.05)
-            lost()
+            then(InvalidInput("the disk is full"))
             raise InvalidInput("the disk is full")
 
-        def failing(what: str, subject: str, detail: Any, by: str = "", lost: Any = None) -> Any:
-            return full(lost) if subject == "workflow:pays" else record(what, subject, detail, by, lost)
+        def failing(what: str, subject: str, detail: Any, by: str = "", then: Any = None) -> Any:
+            return full(then) if subject == "workflow:pays" else record(what, subject, detail, by, then)
 
         monkeypatch.setattr(it.client._runner.system, "record", failing)
         first = asyncio.create_task(it.client.switch("workflow:pays", off=True, by="op", reason="a"))

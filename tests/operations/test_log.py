@@ -9,6 +9,7 @@ from pydantic import BaseModel
 from backstay import (
     App,
     IdempotencyKey,
+    Queue,
     Retry,
     Sensitive,
     action,
@@ -22,6 +23,7 @@ from backstay import (
     wait_for,
     workflow,
 )
+from backstay.governance.queues import Escalation
 from backstay.operations.log import Line, tell
 from backstay.testing import Harness, harness
 
@@ -98,7 +100,31 @@ async def pausing() -> str:
     return f"{moment.year} {word} {done.by} {child}"
 
 
-APP = App("shop", workflows=[ordering, paying, undoing, calling, pausing])
+@workflow
+async def voting() -> str:
+    return (await approval("board", quorum=2)).verdict
+
+
+@workflow
+async def waiting() -> str:
+    return (await approval("slow")).verdict
+
+
+@workflow
+async def carrying() -> str:
+    return (await task("hands", title="carry it")).by
+
+
+APP = App(
+    "shop",
+    workflows=[ordering, paying, undoing, calling, pausing, voting, waiting, carrying],
+    queues=[
+        Queue(name="board", owner="chair", members=("group:board",), reasons=("too-dear",)),
+        Queue(name="slow", owner="sam", remind=("1h",), escalate=(Escalation(after="2h", to="leads"),)),
+        Queue(name="leads", owner="lea"),
+        Queue(name="hands", owner="hans", lease="1h"),
+    ],
+)
 
 
 def lines(it: Harness, run: str) -> list[Line]:
@@ -236,3 +262,83 @@ async def test_a_cancelled_run_names_who_asked(home: Path) -> None:
         told = lines(it, run)
     assert (told[-2].by, told[-2].text) == ("bea", "Asked to stop the run")
     assert told[-1].text == "Cancelled"
+
+
+# --- people ---
+
+
+async def test_votes_are_told_one_by_one_and_together(home: Path) -> None:
+    async with harness(APP, home) as it:
+        await it.client.register("root", roles=["administrator"], by="root")
+        for name, groups in (("bea", ["board"]), ("bob", ["board"]), ("cid", [])):
+            await it.client.register(name, roles=["approver", "operator"], groups=groups, by="root")
+        await it.client.delegate("bob", "cid", until="2026-02-01T00:00:00Z", by="bob")
+        await it.client.register("ann", roles=["operator"], by="root")
+        run = await it.start(voting, by="ann")
+        await it.client.decide(run, "approved", by="bea", reason="fine")
+        await it.client.decide(run, "approved", by="cid")
+        await it.settle()
+        told = lines(it, run)[2:4]
+    assert [(line.by, line.mark, line.text) for line in told] == [
+        ("bea", "answered", "Voted: approved"),
+        ("cid", "answered", "Approved (in place of bob)"),
+    ]
+    assert ("reason", "fine") in told[0].details
+    assert ("votes", "bea approved, cid approved") in told[1].details
+
+
+async def test_a_rejection_tells_the_queues_word_for_it(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(voting, by="ann")
+        await it.client.decide(run, "rejected", by="bea", code="too-dear")
+        await it.settle()
+        rejected = next(line for line in lines(it, run) if line.text == "Rejected")
+    assert ("code", "too-dear") in rejected.details
+
+
+async def test_a_reminder_and_an_escalation(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(waiting)
+        await it.advance("3h")
+        told = lines(it, run)[2:]
+    assert [(line.mark, line.text) for line in told] == [
+        ("wait", "Nobody has acted yet; the queue was reminded"),
+        ("asked", "Nobody acted in time; it moved on to leads"),
+    ]
+    assert [line.details for line in told] == [(("after", "1 h"),), (("after", "2 h"),)]
+    assert {line.by.partition("@")[0] for line in told} == {"waiting"}  # nobody did that
+
+
+async def test_a_claim_that_lapses_and_an_item_that_is_given_on(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(carrying)
+        await it.client.claim(run, by="dan")
+        await it.advance("61m")
+        await it.client.reassign(run, by="hans", to="eve", reason="she is strong")
+        told = lines(it, run)[2:]
+    assert [(line.mark, line.text) for line in told] == [
+        ("answered", "Took it on"),
+        ("wait", "Its time with one person ran out; it is back in the queue"),
+        ("asked", "Gave it to eve (hands)"),
+    ]
+    assert [label for label, _ in told[0].details] == ["until", "after"]
+    assert told[2].details == (("reason", "she is strong"),)
+
+
+async def test_a_question_its_answer_and_a_comment_with_a_file(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(carrying, by="ann")
+        await it.client.ask(run, "Where to?", by="dan")
+        await it.client.answer(run, "Upstairs", by="ann")
+        await it.client.comment(run, "mind the step", by="ann", files={"plan.txt": b"up"})
+        told = lines(it, run)[2:]
+    assert [(line.by, line.mark, line.text) for line in told] == [
+        ("dan", "asked", "Asked back; the clock stands still"),
+        ("ann", "answered", "Answered"),
+        ("ann", "note", "Comment: mind the step"),
+    ]
+    assert told[0].details == (("question", "Where to?"),)
+    assert told[1].details == (("answer", "Upstairs"),)
+    ((label, value),) = told[2].details
+    assert label == "file"
+    assert value.startswith("plan.txt, 2 bytes, ")

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from backstay import App, IdempotencyKey, action, approval, note, rule, sleep, workflow
+from backstay import App, IdempotencyKey, Sensitive, action, approval, note, rule, sleep, workflow
 from backstay.errors import NotFound
 from backstay.operations.proof import Proof, prove
 from backstay.store.database import Reader
@@ -52,7 +53,16 @@ async def waiting() -> str:
     return "done"
 
 
-APP = App("shop", workflows=[ordering, waiting])
+class Guest(BaseModel):
+    name: Sensitive["pii"]
+
+
+@workflow
+async def greeting(guest: Guest) -> str:
+    return await deliver(guest.name, 1)
+
+
+APP = App("shop", workflows=[ordering, waiting, greeting])
 
 
 def proof(home: Path, run: str) -> Proof:
@@ -150,6 +160,14 @@ async def test_a_changed_event_is_not_equal_and_is_named(
     differs = proof(home, run)
     assert not differs.equal
     assert words in differs.mismatch
+
+
+async def test_the_key_of_private_arguments_is_proved_too(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(greeting, guest={"name": "Wilhelmina"})
+    assert proof(home, run).equal, proof(home, run).mismatch
+    tamper(home, run, 2, set_in("key", "0" * 40))
+    assert "recorded key" in proof(home, run).mismatch
 
 
 async def test_the_line_is_named(home: Path) -> None:

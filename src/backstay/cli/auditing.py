@@ -1,18 +1,24 @@
-"""`backstay audit`: prove that the journal is what was committed."""
+"""`backstay audit`: prove that the journal is what was committed, and hand the proof to somebody else."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 import typer
 
 from backstay.cli.exits import OK, REFUSED
-from backstay.cli.options import DEFAULT_HOME, AsJson, Home
-from backstay.cli.stores import reading
+from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
+from backstay.cli.stores import reading, run_named
 
 if TYPE_CHECKING:
     from backstay.governance.audit import Report
+    from backstay.governance.checkpoints import Signer
     from backstay.store.database import Reader
+    from backstay.verify import Checkpoint
+
+Form: TypeAlias = Literal["case", "jsonl", "ocsf", "ocel", "xes", "csv"]
+"""What a case can be written as."""
 
 app = typer.Typer(
     help="Prove that the journal is what was committed.",
@@ -27,15 +33,27 @@ def audit() -> None:
     """Prove that the journal is what was committed."""
 
 
+Held: TypeAlias = Annotated[
+    Path | None, typer.Option("--checkpoint", metavar="FILE", help="A checkpoint that you kept elsewhere.")
+]
+
+
 @app.command()
-def verify(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
-    """Check every event, chain, commit, head, definition and stored value; list all that is wrong."""
+def verify(
+    held: Held = None,
+    key: Annotated[
+        Path | None, typer.Option("--key", metavar="FILE", help="The public key that you kept with it.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
+    """Check every event, chain, commit, head, definition, stored value and checkpoint; list all that is wrong."""
     from backstay.cli import screen
     from backstay.errors import StoreUnavailable
 
     try:
         with reading(home) as reader:
-            report = checked(reader, quiet=as_json)
+            report = checked(reader, *trusted(home, held, key), quiet=as_json)
     except StoreUnavailable as error:
         reason = str(error).partition("; `backstay audit verify`")[0]
         raise StoreUnavailable(f"{reason}: keep this file as evidence, and restore the store from a backup") from None
@@ -43,19 +61,166 @@ def verify(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
         findings = [{"message": str(finding), **screen.as_json(finding)} for finding in report.findings]
         screen.show_json({"ok": report.ok, **screen.as_json(report), "findings": findings})
         return OK if report.ok else REFUSED
+    tell_report(report, held)
+    return OK if report.ok else REFUSED
+
+
+def tell_report(report: Report, held: Path | None) -> None:
+    """The verdict in words."""
+    from backstay.cli import screen
+
     counted = f"{report.events} events of {report.runs} runs in {report.commits} commits"
-    if report.ok:
-        beside = f"{report.definitions} definitions, {report.blobs} offloaded values"
-        screen.say(f"ok: {counted}; {beside}. Nothing was changed, dropped, inserted or reordered.", "bold green")
+    if not report.ok:
+        screen.say(f"{len(report.findings)} finding(s) in {counted}", "bold red")
+        for finding in report.findings:
+            screen.say(f"- {finding}")
+        screen.hint("Keep this file as evidence, and restore the store from a backup.")
+        return
+    beside = f"{report.definitions} definitions, {report.blobs} offloaded values, {report.checkpoints} checkpoints"
+    if held is not None:
+        screen.say(f"ok: {counted}; {beside}. Nothing that {held.name} covers was changed.", "bold green")
+    else:  # whoever rewrites the whole file can make all that fit
+        screen.say(f"ok: {counted}; {beside}. All hashes, chains and rows fit together.", "bold green")
+
+
+def trusted(home: Path, held: Path | None, key: Path | None) -> tuple[str | None, dict[str, Checkpoint]]:
+    """The public key to check with, and the checkpoint held elsewhere; raises InvalidInput for one it did not sign."""
+    from backstay.errors import InvalidInput
+    from backstay.governance.checkpoints import PUBLIC_FILE
+    from backstay.verify import read_checkpoint, read_key
+
+    path = key or home / PUBLIC_FILE
+    if key is None and not path.exists():
+        if held is not None:
+            raise InvalidInput(f"there is no {PUBLIC_FILE!r} in {str(home)!r}: give the public key with --key FILE")
+        return None, {}
+    text = read_text(path)
+    try:
+        read_key(text)
+        return text, {f"the checkpoint in {held.name}": read_checkpoint(read_text(held), text)} if held else {}
+    except ValueError as error:
+        raise InvalidInput(f"{error}; give the checkpoint and the key that belong together") from None
+
+
+def read_text(path: Path) -> str:
+    """What stands in a file that somebody named; raises NotFound or InvalidInput."""
+    from backstay.errors import InvalidInput, NotFound
+
+    try:
+        return path.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        wrong = InvalidInput if isinstance(error, UnicodeDecodeError) else NotFound
+        raise wrong(f"{str(path)!r} cannot be read: {error}") from None
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a file whole or not at all; raises NotFound when its directory does not take it."""
+    from backstay.errors import NotFound
+
+    fresh = path.with_name(f"{path.name}.new")
+    try:
+        fresh.write_text(text, "utf-8", newline="")
+        fresh.replace(path)
+    except OSError as error:
+        raise NotFound(f"{str(path)!r} cannot be written: {error}") from None
+
+
+@app.command()
+def checkpoint(
+    to: Annotated[Path | None, typer.Option("--to", metavar="FILE", help="Also write the signed note here.")] = None,
+    by: By = "",
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
+    """Sign the tree over all records as it stands; keep a copy where whoever writes the store cannot reach it."""
+    from backstay.cli import screen
+    from backstay.cli.directory import read_directory
+    from backstay.governance.checkpoints import KEY_FILE, PUBLIC_FILE
+
+    who = person(by)
+    read_directory(home).check(who, "audit")
+    signer, made, note, recorded = signed(home, who, alone=to is not None)
+    if to is not None:
+        write_text(to, note)
+    if as_json:
+        screen.show_json({"size": made.size, "root": made.root.hex(), "origin": made.origin, "note": note,
+                          "key": signer.public, "recorded": recorded, "to": None if to is None else str(to)})  # fmt: skip
         return OK
-    screen.say(f"{len(report.findings)} finding(s) in {counted}", "bold red")
-    for finding in report.findings:
-        screen.say(f"- {finding}")
-    screen.hint("Keep this file as evidence, and restore the store from a backup.")
-    return REFUSED
+    for line in note.rstrip("\n").split("\n"):
+        screen.out().print(line, markup=False, soft_wrap=True)
+    screen.hint(f"{made.size} records, signed with {KEY_FILE}; {PUBLIC_FILE} verifies it. Keep both copies elsewhere.")
+    if not recorded:
+        screen.hint("A worker has the store: the checkpoint was written out, and not recorded in the journal.")
+    return OK
 
 
-def checked(reader: Reader, *, quiet: bool) -> Report:
+def signed(home: Path, by: str, *, alone: bool) -> tuple[Signer, Checkpoint, str, bool]:
+    """A fresh checkpoint, and whether the journal records it: while a worker has the store, it can only be written out."""
+    import asyncio
+
+    from backstay.errors import StoreLocked
+    from backstay.governance.checkpoints import load_signer, make_checkpoint
+    from backstay.operations.signing import record_checkpoint
+
+    with reading(home) as reader:
+        try:
+            return *asyncio.run(record_checkpoint(home, by=by)), True
+        except StoreLocked:
+            if not alone:
+                raise StoreLocked(
+                    "a worker has the store: give --to FILE to sign without recording it in the journal, or stop it first"
+                ) from None
+            signer = load_signer(home, reader)
+            return signer, *make_checkpoint(reader, signer), False
+
+
+@app.command()
+def export(
+    case: RunName,
+    form: Annotated[
+        Form, typer.Option("--format", help="case: the file that `backstay-verify` checks. The others are readings.")
+    ] = "case",
+    to: Annotated[
+        Path | None, typer.Option("--to", metavar="FILE", help="Where to write it; default: print it.")
+    ] = None,
+    held: Held = None,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
+    """Write a case, with the runs that it started, for somebody outside; private values stay pseudonyms."""
+    import json
+    import sys
+
+    from backstay.cli import screen
+    from backstay.operations.casefile import read_case, write_case
+    from backstay.operations.exports import FORMATS
+
+    with reading(home) as reader:
+        found = read_case(reader, run_named(reader, case).id)
+        if form == "case":
+            from backstay.governance.checkpoints import load_signer
+
+            signer = load_signer(home, reader)
+            kept = trusted(home, held, None)[1] if held is not None else {}
+            text = json.dumps(write_case(reader, signer, found, next(iter(kept.values()), None)), indent=1) + "\n"
+        else:
+            text = FORMATS[form](found)
+    if to is None and (form == "case" or not as_json):
+        sys.stdout.write(text)
+        return OK
+    events, told = sum(len(run.records) for run in found.runs), {"text": text} if to is None else {"to": str(to)}
+    if to is not None:
+        write_text(to, text)
+    if as_json:
+        screen.show_json({"case": found.run, "format": form, "runs": len(found.runs), "events": events, **told})
+        return OK
+    screen.say(f"{events} events of {len(found.runs)} run(s) in {to}.")
+    if form == "case":
+        screen.hint(f"Anybody with Python can check it: backstay-verify {to} --key audit.pub")
+    return OK
+
+
+def checked(reader: Reader, key: str | None, held: dict[str, Checkpoint], *, quiet: bool) -> Report:
     """The report, with a progress bar on a terminal when there is much to read."""
     from backstay.cli import screen
     from backstay.governance.audit import PAGE
@@ -63,9 +228,10 @@ def checked(reader: Reader, *, quiet: bool) -> Report:
 
     total = reader.value("last_position")
     if quiet or total < 5 * PAGE or not screen.err().is_terminal:
-        return verify_store(reader)
+        return verify_store(reader, key=key, held=held)
     from rich.progress import Progress
 
     with Progress(console=screen.err(), transient=True) as bar:
         task = bar.add_task("reading the journal", total=total)
-        return verify_store(reader, progress=lambda done, of: bar.update(task, completed=done, total=of))
+        moved = lambda done, of: bar.update(task, completed=done, total=of)  # noqa: E731
+        return verify_store(reader, key=key, held=held, progress=moved)

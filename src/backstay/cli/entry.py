@@ -12,7 +12,20 @@ from typing import Any, Final
 import typer
 from typer.core import TyperGroup
 
-from backstay.cli import auditing, demonstration, people, projects, runs, working
+from backstay.cli import (
+    auditing,
+    demonstration,
+    directory,
+    items,
+    metrics,
+    people,
+    privacy,
+    projects,
+    replaying,
+    runs,
+    waits,
+    working,
+)
 from backstay.cli.exits import BY_ERROR, EXITS, FAULT, STOPPED, USAGE
 from backstay.errors import BackstayError, InvalidInput, WorkflowRefused
 
@@ -27,27 +40,42 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
     ("Look", "runs", runs.runs),
     ("Look", "show", runs.show),
     ("Look", "log", runs.log),
-    ("Look", "replay", runs.replay),
+    ("Look", "files", items.files),
+    ("Look", "replay", replaying.replay),
+    ("Look", "trace", metrics.trace),
+    ("Look", "metrics", metrics.metrics),
     ("Decide and work", "inbox", people.inbox),
-    ("Decide and work", "approve", people.approve),
-    ("Decide and work", "reject", people.reject),
+    ("Decide and work", "approve", items.approve),
+    ("Decide and work", "reject", items.reject),
     ("Decide and work", "done", people.done),
-    ("Decide and work", "claim", people.claim),
-    ("Decide and work", "release", people.release),
+    ("Decide and work", "claim", items.claim),
+    ("Decide and work", "release", items.release),
+    ("Decide and work", "reassign", items.reassign),
+    ("Decide and work", "ask", items.ask),
+    ("Decide and work", "answer", items.answer),
+    ("Decide and work", "comment", items.comment),
     ("Operate", "queues", people.queues),
+    ("Operate", "waits", waits.waits),
     ("Operate", "cancel", runs.cancel),
     ("Operate", "retry", runs.retry),
     ("Operate", "settle", people.settle),
     ("Operate", "switch", runs.switch),
+    ("Operate", "erase", privacy.erase),
 )
-"""(heading in the help, name, function) of every command besides `audit`, in the order of the help."""
+"""(heading in the help, name, function) of every command that is not in a group, in the order of the help."""
+
+GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
+    ("Say who may", "people", directory.app),
+    ("Prove", "audit", auditing.app),
+)
+"""(heading in the help, name, commands) of every group of commands."""
 
 
 class Grouped(TyperGroup):
     """Lists the commands under the headings of the table."""
 
     def format_commands(self, ctx: Any, formatter: Any) -> None:
-        named = [(heading, name) for heading, name, _ in COMMANDS] + [("Prove", "audit")]
+        named = [(heading, name) for heading, name, _ in (*COMMANDS, *GROUPS)]
         for heading in dict.fromkeys(heading for heading, _ in named):
             listed = [name for under, name in named if under == heading]
             lines = [(name, _short(self.commands[name].help or "")) for name in listed]
@@ -74,7 +102,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     context_settings={"help_option_names": ["-h", "--help"]},
 )
-app.add_typer(auditing.app, name="audit")
+for _, _name, _group in GROUPS:
+    app.add_typer(_group, name=_name)
 for _, _name, _function in COMMANDS:
     app.command(_name)(_function)
 

@@ -13,12 +13,13 @@ EXITS: Final[dict[int, str]] = {
     5: "the store cannot be used: locked by another process, damaged, no space, or no answer",
     6: "input does not fit; `fields` names what",
     7: "a run failed, was cancelled or needs attention",
+    8: "a changed workflow would have gone differently (`replay --with`)",
     9: "a fault in Backstay itself",
     130: "stopped with Ctrl-C",
 }
 """Every exit code there is."""
 
-OK, REFUSED, USAGE, NOT_FOUND, CONFLICT, STORE, INVALID, ATTENTION, FAULT, STOPPED = EXITS
+OK, REFUSED, USAGE, NOT_FOUND, CONFLICT, STORE, INVALID, ATTENTION, DIFFERENT, FAULT, STOPPED = EXITS
 
 BY_ERROR: Final[dict[str, int]] = {
     "REFUSED": REFUSED,

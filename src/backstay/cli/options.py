@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -9,13 +10,38 @@ import typer
 
 DEFAULT_HOME: Final = Path(".backstay")
 
+
+def acting(context: typer.Context, named: str) -> str:
+    """Who acts: whoever the key in BACKSTAY_KEY stands for, if there is one, else as named. It may not be named otherwise."""
+    key = os.environ.get("BACKSTAY_KEY", "").strip()
+    if not key or context.resilient_parsing:
+        return named
+    from backstay.cli.directory import read_directory
+    from backstay.errors import NotAllowed
+    from backstay.governance.approvals import folded
+    from backstay.store.clock import Clock
+
+    who = read_directory(context.params["home"]).authenticate(key, Clock().stamp()).id
+    if folded(named) not in ("", folded(who)):
+        raise NotAllowed(
+            f"the key in BACKSTAY_KEY belongs to {who!r}; leave --as and BACKSTAY_USER out, or unset the key"
+        )
+    return who
+
+
 Home: TypeAlias = Annotated[
-    Path, typer.Option("--home", envvar="BACKSTAY_HOME", metavar="DIR", help="Where the store lies.")
+    Path,
+    typer.Option("--home", envvar="BACKSTAY_HOME", metavar="DIR", is_eager=True, help="Where the store lies."),
 ]
+"""Read first, so that `--as` can be checked against the store."""
 AsJson: TypeAlias = Annotated[bool, typer.Option("--json", help="Print one JSON value and nothing else.")]
 By: TypeAlias = Annotated[
-    str, typer.Option("--as", envvar="BACKSTAY_USER", metavar="NAME", help="Who acts; default: the system's user.")
-]
+    str,
+    typer.Option(
+        "--as", envvar="BACKSTAY_USER", metavar="NAME", callback=acting,
+        help="Who acts; default: whose BACKSTAY_KEY it is, or the system's user.",
+    ),
+]  # fmt: skip
 Reason: TypeAlias = Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why; kept in the journal.")]
 RunName: TypeAlias = Annotated[
     str, typer.Argument(metavar="RUN", help="Id of a run, or four or more characters of its beginning or end.")

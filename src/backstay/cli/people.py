@@ -1,10 +1,10 @@
-"""Commands for people: what waits for them, and what they decide, fill in, take on and settle."""
+"""Commands for people: what waits for them, what they fill in and settle. What is done to items is in `items.py`."""
 
 from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -15,6 +15,7 @@ from backstay.cli.stores import about, change, find_item, goes_on, reading, run_
 if TYPE_CHECKING:
     from backstay.errors import InvalidInput
     from backstay.operations.forms import Field
+    from backstay.operations.items import Tally
     from backstay.store.database import Reader
     from backstay.store.views import QueueCount, Run, Wait
 
@@ -35,39 +36,89 @@ MOMENT = 3.0
 
 def inbox(
     queue: Annotated[str, typer.Option("--queue", "-q", metavar="NAME", help="Only this queue.")] = "",
+    mine: Annotated[
+        str, typer.Option("--mine", metavar="PERSON", help="Only what is somebody's turn: theirs, or free to take.")
+    ] = "",
     limit: Limit = 50,
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
-    """List what waits for a person, the soonest due first."""
+    """List what waits for a person: the highest priority first, then the soonest due."""
     from backstay.cli import screen
-    from backstay.store.clock import Clock
-    from backstay.store.views import read_wait
 
     with reading(home) as reader:
         check_queue(reader, home, queue)
-        asked = {"queue": queue or None, "kind": None, "action": None, "people": 1, "limit": limit}
-        found = [read_wait(row) for row in reader.all("waits", asked)]
+        found = open_items(reader, queue, -1 if mine else limit)
+        if mine:
+            found = turn_of(mine, found, reader, home)[:limit]
         words = {wait.run: about(reader, wait.run) for wait in found}
+        tallies = {wait.id: tally_of(reader, wait) for wait in found}
     if as_json:
-        screen.show_json(
-            [
-                {**screen.as_json(wait), "about": words[wait.run], "do": WHAT_TO_DO.get(wait.kind, "").split(", ")}
-                for wait in found
-            ]
-        )
+        screen.show_json([_inbox_json(wait, words[wait.run], tallies[wait.id]) for wait in found])
         return
     if not found:
-        screen.say(
-            f"Nothing waits in {queue}." if queue else "Nothing waits for a person. `backstay runs` lists the runs."
-        )
+        place = f" in {queue}" if queue else ""
+        whom = f" for {mine}" if mine else "" if queue else " for a person"
+        screen.say(f"Nothing waits{place}{whom}." + ("" if queue else " `backstay runs` lists the runs."))
         return
-    now = Clock().now()
-    made = screen.table("item", "queue", "what", "since", "do", flexible="what")
-    screen.rows(made, [_inbox_row(wait, words[wait.run], now) for wait in found])
+    print_inbox(found, words, tallies)
     if len(found) == limit:
         screen.hint(f"The first {limit}; --limit shows more.")
     screen.hint(f"`backstay show ITEM{screen.at_home(home)}` shows a case, its form, and what to type.")
+
+
+def open_items(reader: Reader, queue: str, limit: int, kind: str | None = None) -> list[Wait]:
+    """What waits for people, as the inbox orders it; a limit of -1 is none."""
+    from backstay.store.views import read_wait
+
+    asked = {"queue": queue or None, "kind": kind, "action": None, "people": 1, "limit": limit}
+    return [read_wait(row) for row in reader.all("waits", asked)]
+
+
+def turn_of(name: str, waits: list[Wait], reader: Reader, home: Path) -> list[Wait]:
+    """Those of some items that a person has or may take now; what they voted on already is not."""
+    from backstay.cli.directory import read_directory
+    from backstay.operations.items import is_for
+    from backstay.store.clock import Clock
+
+    directory, rules, at = read_directory(home), read_queues(home), Clock().stamp()
+    persons = directory.persons_behind(name)
+    found = [wait for wait in waits if is_for(wait, name, members_of(wait.queue, rules), directory, at)]
+    voters = {wait.id: tally_of(reader, wait).votes for wait in found if wait.kind == "approval"}
+    return [w for w in found if not any(persons & directory.persons_behind(v.by) for v in voters.get(w.id, ()))]
+
+
+def tally_of(reader: Reader, wait: Wait) -> Tally:
+    """How a decision stands."""
+    from backstay.operations.items import Tally, tally
+    from backstay.store.encoding import decode
+
+    if wait.kind != "approval":
+        return Tally()
+    return tally(decode(row["kind"], row["body"]) for row in reader.all("votes_on", (wait.run, wait.command)))
+
+
+def to_do(wait: Wait) -> str:
+    """The commands that an item asks for now."""
+    return "answer" if wait.asked_at is not None else WHAT_TO_DO.get(wait.kind, wait.kind)
+
+
+def _inbox_json(wait: Wait, words: str, tally: Tally) -> dict[str, Any]:
+    from backstay.cli import screen
+
+    votes = {"quorum": tally.quorum, "votes": [vote.by for vote in tally.votes], "shown": tally.shown or None}
+    return {**screen.as_json(wait), "about": words, "do": to_do(wait).split(", "), **votes}
+
+
+def print_inbox(found: list[Wait], words: dict[str, str], tallies: dict[str, Tally]) -> None:
+    """Items as a table; priorities only if there are any."""
+    from backstay.cli import screen
+    from backstay.store.clock import Clock
+
+    now, ranked = Clock().now(), any(wait.priority for wait in found)
+    made = screen.table(*(("prio",) if ranked else ()), "item", "queue", "what", "since", "do", flexible="what")
+    rows = [_inbox_row(wait, words[wait.run], tallies[wait.id], now) for wait in found]
+    screen.rows(made, [(wait.priority, *row) if ranked else row for wait, row in zip(found, rows, strict=True)])
 
 
 def check_queue(reader: Reader, home: Path, queue: str) -> None:
@@ -75,29 +126,37 @@ def check_queue(reader: Reader, home: Path, queue: str) -> None:
     from backstay.errors import NotFound
     from backstay.store.clock import Clock
 
-    owners = read_owners(home)
+    owners = read_queues(home)
     lying = {row["queue"] for row in reader.all("queue_counts", {"now": Clock().stamp()})} if queue else set[str]()
     known = sorted((owners.keys() | lying | {"operators"}) - {"*"})
     if queue and owners and queue not in known:
         raise NotFound(f"there is no queue {queue!r}; there are {', '.join(known)}")
 
 
-def _inbox_row(wait: Wait, words: str, now: Any) -> tuple[Any, ...]:
+def _inbox_row(wait: Wait, words: str, tally: Tally, now: Any) -> tuple[Any, ...]:
     from rich.text import Text
 
     from backstay.cli import screen
+    from backstay.operations.wording import moment
 
-    title = Text(screen.one_line(" · ".join(part for part in (words, _title(wait)) if part)))
+    title = Text(screen.one_line(" · ".join(part for part in (words, title_of(wait)) if part)))
+    if wait.asked_at:
+        title.append(f"  (paused: {wait.requester} was asked)", "magenta")
+    if wait.assigned:
+        title.append(f"  (for {wait.assigned})", "blue")
     if wait.claimed_by:
-        title.append(f"  ({wait.claimed_by} has it)", "blue")
-    if wait.due_at:
+        until = f" until {moment(wait.claimed_until)}" if wait.claimed_until else ""
+        title.append(f"  ({wait.claimed_by} has it{until})", "blue")
+    if tally.words:
+        title.append(f"  {tally.words}", "cyan")
+    if wait.due_at and not wait.asked_at:
         overdue = wait.due_at < now.isoformat()
         title.append(f"  due {screen.ago(wait.due_at, now)}", "bold red" if overdue else "yellow")
     since = screen.ago(wait.opened_at, now).removesuffix(" ago")
-    return f"{screen.short(wait.run)}/{wait.command}", wait.queue, title, since, WHAT_TO_DO.get(wait.kind, wait.kind)
+    return f"{screen.short(wait.run)}/{wait.command}", wait.queue, title, since, to_do(wait)
 
 
-def _title(wait: Wait) -> str:
+def title_of(wait: Wait) -> str:
     """What is asked; a title that only repeats the kind says nothing."""
     from backstay.operations.wording import plain
 
@@ -118,14 +177,21 @@ def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     with reading(home) as reader:
         rows = reader.all("queue_counts", {"now": Clock().stamp()})
         found = [QueueCount(**{name: row[name] for name in QueueCount.__dataclass_fields__}) for row in rows]
-    owners = read_owners(home)
+    rules = read_queues(home)
     if as_json:
-        screen.show_json([{**screen.as_json(count), "owner": owner_of(count, owners)} for count in found])
+        screen.show_json(
+            [
+                {**screen.as_json(c), "owner": owner_of(c.queue, rules), "members": members_of(c.queue, rules)}
+                for c in found
+            ]
+        )
     elif not found:
         screen.say("Every queue is empty.")
     else:
         made = screen.table("queue", "owner", "kind", "items", "oldest", flexible="items")
-        screen.rows(made, [(c.queue, owner_of(c, owners), c.kind, _items(c), screen.ago(c.oldest, now)) for c in found])
+        screen.rows(
+            made, [(c.queue, owner_of(c.queue, rules), c.kind, _items(c), screen.ago(c.oldest, now)) for c in found]
+        )
 
 
 def _items(count: QueueCount) -> Any:
@@ -139,42 +205,23 @@ def _items(count: QueueCount) -> Any:
     return told
 
 
-def read_owners(home: Path) -> dict[str, str]:
-    """Who answers for which queue, as the last worker left it beside the store."""
+def read_queues(home: Path) -> dict[str, dict[str, Any]]:
+    """Queue -> its owner, members and reasons, as the last worker left it beside the store."""
     try:
-        return json.loads((home / "queues.json").read_text("utf-8"))
-    except (OSError, ValueError):
+        found = json.loads((home / "queues.json").read_text("utf-8"))
+        return {name: rules if isinstance(rules, dict) else {"owner": rules} for name, rules in found.items()}
+    except (OSError, ValueError, AttributeError):
         return {}
 
 
-def owner_of(count: QueueCount, owners: dict[str, str]) -> str:
-    return owners.get(count.queue, "operators")
+def owner_of(queue: str, rules: dict[str, dict[str, Any]]) -> str:
+    """Who answers for a queue: whoever its rules name, else those of `*`, else the operators."""
+    return str(rules.get(queue, rules.get("*", {})).get("owner", "operators"))
 
 
-def approve(
-    item: ItemName, reason: Reason = "", by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False
-) -> None:
-    """Approve exactly what was asked; it counts once."""
-    decide(item, "approved", reason, by, home, as_json)
-
-
-def reject(
-    item: ItemName,
-    reason: Annotated[str, typer.Option("--reason", "-r", metavar="TEXT", help="Why; the case sees it.")],
-    by: By = "",
-    home: Home = DEFAULT_HOME,
-    as_json: AsJson = False,
-) -> None:
-    """Reject what was asked, and say why."""
-    decide(item, "rejected", reason, by, home, as_json)
-
-
-def decide(
-    item: str, verdict: Literal["approved", "rejected"], reason: str, by: str, home: Path, as_json: bool
-) -> None:
-    who, wait = person(by), shown(home, item, frozenset({"approval"}))
-    _, working = change(home, lambda client: client.decide(item, verdict, by=who, reason=reason))
-    answer(as_json, working, wait, f"{who} {verdict}", {"verdict": verdict, "by": who, "reason": reason}, home)
+def members_of(queue: str, rules: dict[str, dict[str, Any]]) -> list[str]:
+    """Who may work on a queue's items; nobody named is everybody."""
+    return list(rules.get(queue, {}).get("members", ()))
 
 
 def done(
@@ -203,7 +250,7 @@ def done(
         _, working = change(home, lambda client: client.complete(item, value, by=who))
     except InvalidInput as error:
         raise explained(error, fields) from None
-    answer(as_json, working, wait, f"{who} did", {"done": True, "by": who}, home)
+    told(as_json, working, wait, f"{who} did", {"done": True, "by": who}, home)
 
 
 def form_of(home: Path, wait: Wait | None) -> list[Field]:
@@ -234,20 +281,6 @@ def explained(error: InvalidInput, fields: list[Field]) -> InvalidInput:
     return InvalidInput(f"{error}; {form_words(fields)}", wrong)
 
 
-def claim(item: ItemName, by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Take an approval or task for oneself."""
-    who, wait = person(by), shown(home, item, frozenset({"approval", "task"}))
-    _, working = change(home, lambda client: client.claim(item, by=who))
-    answer(as_json, True, wait, f"{who} took on", {"claimed_by": who, "worker": working})
-
-
-def release(item: ItemName, by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
-    """Give a claimed item back to its queue."""
-    who, wait = person(by), shown(home, item, frozenset({"approval", "task"}))
-    _, working = change(home, lambda client: client.release(item, by=who))
-    answer(as_json, True, wait, f"{who} gave back", {"released_by": who, "worker": working})
-
-
 def settle(
     item: ItemName,
     happened: Annotated[bool, typer.Option("--happened", help="The effect took place; give its --result.")] = False,
@@ -273,7 +306,7 @@ def settle(
     value = read_input([result], "--result", any_value=True) if result else None
     who, wait = person(by), shown(home, item, frozenset({"unknown", "queued", "diverted", "switched"}))
     _, working = change(home, lambda client: client.settle(item, outcome, by=who, result=value, reason=reason))
-    answer(as_json, working, wait, f"{who} settled ({outcome})", {"outcome": outcome, "by": who})
+    told(as_json, working, wait, f"{who} settled ({outcome})", {"outcome": outcome, "by": who})
 
 
 def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
@@ -294,7 +327,7 @@ def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
     return found
 
 
-def answer(
+def told(
     as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any], home: Path | None = None
 ) -> None:
     """Say what was done, and with a worker and a `home` what came next."""
@@ -305,7 +338,7 @@ def answer(
         more = {} if after is None else {"status": after[0].status, "waits": after[1]}
         screen.show_json({"item": wait.id if wait else None, "worker": working, **body, **more})
         return
-    what = f": {_title(wait) or wait.kind} ({wait.queue})" if wait else "."
+    what = f": {title_of(wait) or wait.kind} ({wait.queue})" if wait else "."
     screen.say(f"{did}{what}")
     if after is not None:
         screen.say(next_words(*after))

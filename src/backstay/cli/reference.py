@@ -9,7 +9,7 @@ from typing import Any
 
 import typer
 
-from backstay.cli.entry import COMMANDS, app
+from backstay.cli.entry import COMMANDS, GROUPS, app
 from backstay.cli.exits import EXITS
 
 SHARED = ("--home", "--json", "--help")
@@ -21,7 +21,8 @@ HEAD = """# The command line
 
 Every command takes `--home DIR` (where the store lies; default `.backstay`, or `BACKSTAY_HOME`) and `--json` (one JSON value on
 standard output and nothing else; an error is `{"error": {"code", "message", "fields"}}`). Commands that change something take
-`--as NAME` (who acts; default `BACKSTAY_USER`, or the system's user). Two exceptions: `dev --json` and `demo --json` without
+`--as NAME` (who acts; default `BACKSTAY_USER`, or the system's user). With a key in `BACKSTAY_KEY` (`backstay people key`) it is
+whoever the key stands for, and `--as` can name nobody else. Two exceptions: `dev --json` and `demo --json` without
 `--once` run until they are stopped; `dev` prints one JSON value per line as things happen.
 
 An id may be abbreviated to four or more characters of its beginning or end, as the lists do. An item is `RUN/COMMAND`, or just
@@ -39,7 +40,9 @@ def write() -> str:
     group: Any = typer.main.get_command(app)
     parts = [HEAD]
     listed = [(heading, name, group.commands[name]) for heading, name, _ in COMMANDS]
-    listed += [("Prove", f"audit {name}", command) for name, command in group.commands["audit"].commands.items()]
+    for heading, group_name, _ in GROUPS:
+        commands = group.commands[group_name].commands
+        listed += [(heading, f"{group_name} {name}", command) for name, command in commands.items()]
     heading = ""
     for under, name, command in listed:
         if under != heading:

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 
 import typer
 
-from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
 from backstay.cli.stores import about, change, goes_on, reading, run_named
 
@@ -126,7 +125,7 @@ def unfolded(reader: Reader, home: Path, stored: list[Stored]) -> list[Event]:
     for item in stored:
         event: Any = item.event
         large = {at: ref for at, ref in (getattr(event, "refs", None) or {}).items() if ref.startswith("blob:")}
-        events.append(payloads.restore(replace(event, refs=large), {}) if large else event)
+        events.append(payloads.mark_erased(payloads.restore(replace(event, refs=large), {}) if large else event))
     return events
 
 
@@ -206,11 +205,14 @@ def log(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> Non
     """Tell what happened in a run: decisions with their values, actions, people, times."""
     from backstay.cli import screen
     from backstay.operations.log import tell
+    from backstay.store.payloads import Payloads
     from backstay.store.views import read_events
 
     with reading(home) as reader:
         row = run_named(reader, run)
-        lines = tell(row, read_events(reader, row.id), program_of(reader, row))
+        payloads = Payloads(home, reader)
+        stored = [item._replace(event=payloads.mark_erased(item.event)) for item in read_events(reader, row.id)]
+        lines = tell(row, stored, program_of(reader, row))
     if as_json:
         screen.show_json({"run": row.id, "workflow": row.workflow, "version": row.version, "status": row.status,
                           "lines": [line.as_json() for line in lines]})  # fmt: skip
@@ -218,29 +220,6 @@ def log(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> Non
     from backstay.cli.story import print_story
 
     print_story(screen.out(), row, lines)
-
-
-def replay(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
-    """Prove a run: re-derive it from its stored definition and journal, and compare everything."""
-    from backstay.cli import screen
-    from backstay.operations.proof import prove
-    from backstay.store.payloads import Payloads
-
-    with reading(home) as reader:
-        proof = prove(reader, Payloads(home, reader), run)
-    if as_json:
-        screen.show_json(proof)
-        return OK if proof.equal else REFUSED
-    counted = f"{proof.events} events, {proof.commands} commands, {proof.branches} branches, {proof.effects} effects"
-    screen.say(f"run {proof.run}  {proof.workflow}@{proof.version[:7]}  {proof.status}", "dim")
-    if proof.equal:
-        screen.say(f"equal: {counted} re-derived offline; the chain holds.", "bold green")
-        return OK
-    screen.say("not equal", "bold red")
-    screen.say(proof.mismatch)
-    if proof.line:
-        screen.say(f"line {proof.line} of the workflow", "dim")
-    return REFUSED
 
 
 def cancel(

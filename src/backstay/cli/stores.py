@@ -70,7 +70,7 @@ async def _served_or_opened(home: Path, stack: AsyncExitStack) -> tuple[Client |
     import asyncio
 
     from backstay.engine.application import App
-    from backstay.engine.control import find_worker
+    from backstay.engine.control import find_worker, read_rules
     from backstay.errors import StoreLocked
 
     for pause in PAUSES:
@@ -78,7 +78,8 @@ async def _served_or_opened(home: Path, stack: AsyncExitStack) -> tuple[Client |
         if worker is not None:
             return worker, True
         try:
-            return await stack.enter_async_context(App("backstay", workflows=()).open(home, resume=False)), False
+            app = App("backstay", workflows=(), queues=read_rules(home))
+            return await stack.enter_async_context(app.open(home, resume=False)), False
         except StoreLocked:
             if not pause:
                 raise

@@ -7,6 +7,7 @@ machine only after its commit. When the store cannot commit, the activation is d
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
@@ -24,6 +25,8 @@ from backstay.store.views import Run, Status, Wait, read_events
 
 if TYPE_CHECKING:
     from backstay.engine.runner import Runner
+
+log = logging.getLogger("backstay")
 
 EXTERNAL: Final = frozenset({"waiting", "queued", "unknown", "held"})
 """States of an open command about which the engine itself can do nothing now."""
@@ -48,6 +51,8 @@ class Activation:
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._watches_labels = False
         self._writing: set[asyncio.Task[Any]] = set()
+        self._newest: asyncio.Future[None] | None = None
+        """The last commit that was handed in."""
         self._wake: asyncio.Future[None] | None = None
         self._advancing: asyncio.Task[Any] | None = None
         self._inline: str | None = None
@@ -102,7 +107,7 @@ class Activation:
     # --- recording ---
 
     def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> asyncio.Future[None]:
-        """Stage one event, with the wait it opens; awaiting the answer commits and applies it.
+        """Stage and hand in one event, with the wait it opens; await the answer to see it applied.
 
         A wait of its command that stood before is over.
         """
@@ -153,7 +158,13 @@ class Activation:
         task = asyncio.current_task() if self._tasks else None
         if task is not None:
             self._writing.add(task)
-        return self.runner.journal.submit(write, partial(self._synced, self.head[0], write, task, then))
+        self._newest = self.runner.journal.submit(write, partial(self._synced, self.head[0], write, task, then))
+        return self._newest
+
+    async def applied(self) -> None:
+        """Return when nothing of this run is on its way to the disk."""
+        while self.inflight and self._newest is not None:
+            await asyncio.wait([self._newest])
 
     def _synced(
         self, upto: int, write: Write, task: asyncio.Task[Any] | None, then: Callable[[], None] | None,
@@ -165,7 +176,13 @@ class Activation:
         if fault is not None:
             self._lost(fault)
             return
-        self._apply_upto(upto)
+        try:
+            self._apply_upto(upto)
+        except Exception as error:  # committed, and not to be applied: the run is loaded anew, which says what is wrong
+            log.warning("run %s: %s; it is loaded anew", self.row.id, error)
+            self.dead = True
+            self._unapplied.clear()
+            self.runner.dispatch.activate(self.row.id)
         if write.rows:
             self.runner.committed(write)
         if then is not None:
@@ -264,6 +281,9 @@ class Activation:
                 self._advancing.uncancel()
             finally:
                 self._inline = None
+                if self._abandoned and self._advancing is not None:  # the action swallowed it
+                    self._abandoned = False
+                    self._advancing.uncancel()
 
     async def _say_running(self) -> None:
         """A retry came due while the run was being parked: say so first, or a crash would leave it waiting for nothing."""
@@ -275,7 +295,8 @@ class Activation:
         """Something arrived from outside: look again, and drop a call in flight that nobody waits for any more."""
         if self._wake is not None and not self._wake.done():
             self._wake.set_result(None)
-        if self._inline is not None and self.machine.find(self._inline) is None and not self.inflight:
+        abandoned = self._inline is not None and self.machine.find(self._inline) is None
+        if abandoned and not self.inflight and not self._abandoned:
             self._abandoned = True
             if self._advancing is not None:
                 self._advancing.cancel()

@@ -6,9 +6,8 @@ import asyncio
 import gc
 import os
 import sys
-from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final
@@ -16,10 +15,13 @@ from typing import IO, Any, Final
 from backstay.actions import Action, check_action
 from backstay.engine.client import Client
 from backstay.engine.gateway import Alert, Gateway
+from backstay.engine.items import Notice
 from backstay.engine.runner import Runner
 from backstay.errors import AuthorError, StoreLocked
 from backstay.governance.budgets import Limits
+from backstay.governance.detectors import DEFAULT, DataClass, Detector
 from backstay.governance.policy import Policy, Rule
+from backstay.governance.queues import Queue, Queues
 from backstay.language import Workflow
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
@@ -34,21 +36,12 @@ YOUNG_OBJECTS: Final = 20_000
 """New objects after which Python looks for cycles while an application is open."""
 
 
-@dataclass(frozen=True, kw_only=True)
-class Queue:
-    """A named queue of human work, and who answers for it."""
-
-    name: str
-    owner: str
-    about: str = ""
-
-
 class App:
     """What is deployed together. `async with app.open(home) as client` runs it on the store in that directory.
 
     workflows: what may be started. actions: besides those that the workflows name. queues: owned queues; one that is not
     listed belongs to `operators`. policy: rules over the baseline. settings: what `setting(name)` gives.
-    on_alert: called with an `Alert` when a person should hear of something.
+    on_alert: called with an `Alert` when an operator should hear of something. on_notice: with a `Notice` about an item.
     Raises AuthorError for actions of one name, a policy that opens a door without an owner, an action without a schema.
     """
 
@@ -63,15 +56,19 @@ class App:
         limits: Limits | None = None,
         settings: Mapping[str, Json] | None = None,
         on_alert: Sequence[Callable[[Alert], Any]] = (),
+        on_notice: Sequence[Callable[[Notice], Any]] = (),
+        detect: Collection[DataClass] = DEFAULT,
     ) -> None:
         self.name = name
         self.workflows = {workflow.name: workflow for workflow in workflows}
         self.actions = _by_name([*actions, *(action for workflow in workflows for action in actions_of(workflow))])
-        self.queues = {queue.name: queue for queue in queues}
+        self.queues = Queues(queues)
+        self.on_notice = list(on_notice)
         self.policy = Policy(policy)
         self.limits = limits or Limits()
         self.settings: dict[str, Json] = journalable(dict(settings or {}), f"the settings of app {name!r}")
         self.on_alert = list(on_alert)
+        self.detector = Detector(detect)
         self._check_children()
 
     def _check_children(self) -> None:
@@ -118,9 +115,10 @@ class App:
                     runner.dispatch.hold()
                 try:
                     with _calm_collector():
-                        yield Client(runner, {queue.name: queue.owner for queue in self.queues.values()})
+                        yield Client(runner, self.queues.owners)
                 finally:
                     await runner.stop()
+                    await journal.drain()
             finally:
                 reader.close()  # before the journal, whose closing folds the log into the file only if it is the last
                 await asyncio.to_thread(journal.close)
@@ -131,13 +129,14 @@ class App:
         newest = reader.value("newest_at")
         if newest is not None:
             clock.seen(datetime.fromisoformat(newest))
-        payloads = Payloads(folder, reader)
+        payloads = Payloads(folder, reader, self.detector)
         gateway = Gateway(
             self.actions,
             clock=clock,
             payloads=payloads,
             policy=self.policy,
             limits=self.limits,
+            queues=self.queues,
             on_alert=self.on_alert,
         )
         return Runner(
@@ -148,7 +147,12 @@ class App:
             gateway=gateway,
             workflows=self.workflows,
             settings=self.settings,
+            on_notice=self.on_notice,
         )
+
+
+_open_apps: list[int] = []
+_young_before: list[int] = []
 
 
 @contextmanager
@@ -157,13 +161,20 @@ def _calm_collector() -> Generator[None, None, None]:
 
     A higher setting of the process is left alone, and what stood before is put back.
     """
-    young, *older = before = gc.get_threshold()
-    if 0 < young < YOUNG_OBJECTS:
+    young, *older = gc.get_threshold()
+    if not _open_apps and 0 < young < YOUNG_OBJECTS:
         gc.set_threshold(YOUNG_OBJECTS, *older)
+        _young_before.append(young)
+    _open_apps.append(1)
     try:
         yield
     finally:
-        gc.set_threshold(*before)
+        _open_apps.pop()
+        if not _open_apps and _young_before:
+            young, *older = gc.get_threshold()
+            before = _young_before.pop()
+            if young == YOUNG_OBJECTS:  # else the process has set it meanwhile
+                gc.set_threshold(before, *older)
 
 
 def actions_of(workflow: Workflow[..., Any]) -> list[Action[Any]]:

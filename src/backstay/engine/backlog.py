@@ -24,6 +24,7 @@ class Backlog:
 
     def load_switches(self) -> None:
         """Take over the switches as they were left, also where nothing is resumed."""
+        self._runner.gateway.switches.off.clear()
         for event in self._runner.reader.all("system_events", ("switch",)):
             flipped = decode(event["kind"], event["body"])
             if isinstance(flipped, ev.SystemRecorded) and isinstance(flipped.detail, dict):

@@ -15,6 +15,7 @@ from backstay.engine.activation import Activation
 from backstay.engine.desk import EARLY_SCHEMA, LISTED, check_answer, clean
 from backstay.engine.frames import Open, model_schema
 from backstay.engine.operators import Operators
+from backstay.engine.registry import Registry
 from backstay.errors import Conflict
 from backstay.events import Refs
 from backstay.governance.approvals import check_person
@@ -24,7 +25,7 @@ from backstay.store.views import Run, Stored, read_events, read_run
 from backstay.types import Json
 
 
-class Client(Operators):
+class Client(Operators, Registry):
     """Everything that may be asked of one store. Methods that change something take `by`, the person or service."""
 
     # --- runs ---
@@ -44,6 +45,7 @@ class Client(Operators):
         Raises InvalidInput naming each field that does not fit, NotFound, StoreUnavailable.
         """
         check_person(by)
+        self._allow(by, "start")
         name = workflow if isinstance(workflow, str) else workflow.name
         return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger)
 
@@ -52,6 +54,7 @@ class Client(Operators):
     ) -> None:
         """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
         check_person(by)
+        self._allow(by, "signal")
 
         def change(case: Activation, write: Write) -> None:
             if not case.loaded:
@@ -77,6 +80,7 @@ class Client(Operators):
     async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
         check_person(by)
+        self._allow(by, "cancel")
         await self._runner.cancel(self.run(run).id, by=by, reason=reason)
 
     async def wait(self, run: str) -> Run:
@@ -112,7 +116,7 @@ class Client(Operators):
     @property
     def fault(self) -> BaseException | None:
         """What made the worker stop by itself, if it had to: another one took the store over, for example."""
-        return self._runner.dispatch.fatal
+        return self._runner.dispatch.fatal or self._runner.journal.fault
 
     def next_timer(self) -> float | None:
         """When the next timer is due, in seconds since the epoch."""

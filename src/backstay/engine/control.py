@@ -7,24 +7,38 @@ may read. A request is one JSON line naming a method of the table below; reading
 from __future__ import annotations
 
 import asyncio
+import base64
 import hmac
 import json
 import os
 import secrets
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
+from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final, Literal, cast
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from backstay import errors
 from backstay.engine.application import LOCK_FILE, take_lock
 from backstay.engine.client import Client
-from backstay.errors import BackstayError, InvalidInput, NotAllowed, StoreLocked, StoreUnavailable
+from backstay.errors import (
+    AuthorError,
+    BackstayError,
+    InvalidInput,
+    NotAllowed,
+    StoreLocked,
+    StoreMismatch,
+    StoreUnavailable,
+)
+from backstay.governance.calendars import Calendar
+from backstay.governance.principals import Kind
+from backstay.governance.queues import Escalation, Queue
 from backstay.types import Json
 
 WORKER_FILE: Final = "worker.json"
 QUEUES_FILE: Final = "queues.json"
-"""Queue -> owner, left beside the store for those who only read it."""
+"""Queue -> its rules, left beside the store for those who read it, or change it while no worker runs."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
     "start": frozenset({"workflow", "input", "key", "by", "trigger"}),
@@ -32,13 +46,26 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
     "cancel": frozenset({"run", "by", "reason"}),
     "claim": frozenset({"item", "by"}),
     "release": frozenset({"item", "by"}),
-    "decide": frozenset({"item", "verdict", "by", "reason"}),
+    "reassign": frozenset({"item", "by", "queue", "to", "reason"}),
+    "ask": frozenset({"item", "question", "by"}),
+    "answer": frozenset({"item", "answer", "by"}),
+    "comment": frozenset({"item", "text", "by", "files"}),
+    "decide": frozenset({"item", "verdict", "by", "reason", "code", "shown"}),
+    "decide_many": frozenset({"items", "verdict", "by", "reason", "code", "without"}),
     "complete": frozenset({"item", "value", "by"}),
     "settle": frozenset({"item", "outcome", "by", "result", "reason"}),
     "retry": frozenset({"target", "by", "reason"}),
     "switch": frozenset({"scope", "off", "by", "reason"}),
+    "register": frozenset({"name", "kind", "roles", "groups", "acts_for", "by"}),
+    "revoke": frozenset({"name", "by"}),
+    "make_key": frozenset({"name", "by", "expires"}),
+    "revoke_key": frozenset({"key_id", "by"}),
+    "delegate": frozenset({"from_", "to", "until", "start", "queue", "by"}),
+    "undelegate": frozenset({"from_", "to", "queue", "by"}),
 }
 """Everything that may be asked through the port, with the arguments of each; the names are the client's."""
+
+Verdict: TypeAlias = Literal["approved", "rejected"]
 
 LARGEST: Final = 8 * 1024 * 1024
 """Bytes of one request or answer."""
@@ -58,7 +85,7 @@ async def serve(client: Client, home: str | os.PathLike[str]) -> AsyncGenerator[
     server = await asyncio.start_server(desk.visit, "127.0.0.1", 0, limit=LARGEST)
     port: int = server.sockets[0].getsockname()[1]
     path = Path(home) / WORKER_FILE
-    _write_private(Path(home) / QUEUES_FILE, client.owners)
+    _write_rules(client, Path(home))
     _write_private(path, {"pid": os.getpid(), "port": port, "token": desk.token})
     try:
         yield port
@@ -120,6 +147,8 @@ class _Desk:
         unknown = sorted(given.keys() - allowed)
         if unknown:
             raise InvalidInput(f"{method} has no argument {', '.join(unknown)}", dict.fromkeys(unknown, "unknown"))
+        if given.get("files"):
+            given["files"] = {str(name): base64.b64decode(text, validate=True) for name, text in given["files"].items()}
         return method, given
 
     async def finish(self) -> None:
@@ -197,8 +226,31 @@ class RemoteClient:
     async def release(self, item: str, *, by: str) -> None:
         await self._ask("release", item=item, by=by)
 
-    async def decide(self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "") -> None:
-        await self._ask("decide", item=item, verdict=verdict, by=by, reason=reason)
+    async def reassign(self, item: str, *, by: str, queue: str | None = None, to: str = "", reason: str = "") -> None:
+        await self._ask("reassign", item=item, by=by, queue=queue, to=to, reason=reason)
+
+    async def ask(self, item: str, question: str, *, by: str) -> None:
+        await self._ask("ask", item=item, question=question, by=by)
+
+    async def answer(self, item: str, answer: str, *, by: str) -> None:
+        await self._ask("answer", item=item, answer=answer, by=by)
+
+    async def comment(self, item: str, text: str, *, by: str, files: Mapping[str, bytes] | None = None) -> None:
+        written = {name: base64.b64encode(data).decode() for name, data in (files or {}).items()}
+        await self._ask("comment", item=item, text=text, by=by, files=written)
+
+    async def decide(
+        self, item: str, verdict: Verdict, *, by: str, reason: str = "", code: str = "", shown: str | None = None
+    ) -> None:
+        await self._ask("decide", item=item, verdict=verdict, by=by, reason=reason, code=code, shown=shown)
+
+    async def decide_many(
+        self, items: Sequence[str], verdict: Verdict, *, by: str, reason: str = "", code: str = "",
+        without: Collection[str] = (),
+    ) -> dict[str, str]:  # fmt: skip
+        return await self._ask(
+            "decide_many", items=list(items), verdict=verdict, by=by, reason=reason, code=code, without=list(without)
+        )
 
     async def complete(self, item: str, value: Json = None, *, by: str) -> None:
         await self._ask("complete", item=item, value=value, by=by)
@@ -211,6 +263,31 @@ class RemoteClient:
 
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
         return await self._ask("switch", scope=scope, off=off, by=by, reason=reason)
+
+    async def register(
+        self, name: str, *, kind: Kind = "person", roles: Collection[str] = (), groups: Collection[str] = (),
+        acts_for: str | None = None, by: str,
+    ) -> None:  # fmt: skip
+        await self._ask(
+            "register", name=name, kind=kind, roles=list(roles), groups=list(groups), acts_for=acts_for, by=by
+        )
+
+    async def revoke(self, name: str, *, by: str) -> None:
+        await self._ask("revoke", name=name, by=by)
+
+    async def make_key(self, name: str, *, by: str, expires: str | None = None) -> str:
+        return await self._ask("make_key", name=name, by=by, expires=expires)
+
+    async def revoke_key(self, key_id: str, *, by: str) -> None:
+        await self._ask("revoke_key", key_id=key_id, by=by)
+
+    async def delegate(
+        self, from_: str, to: str, *, until: str, start: str | None = None, queue: str | None = None, by: str
+    ) -> None:
+        await self._ask("delegate", from_=from_, to=to, until=until, start=start, queue=queue, by=by)
+
+    async def undelegate(self, from_: str, to: str, *, queue: str | None = None, by: str) -> None:
+        await self._ask("undelegate", from_=from_, to=to, queue=queue, by=by)
 
     async def _ask(self, method: str, **args: Json) -> Any:
         line = json.dumps({"token": self._token, "method": method, "args": args}).encode() + b"\n"
@@ -234,6 +311,54 @@ class RemoteClient:
         if "error" in content:
             raise error_from_json(content["error"])
         return content.get("result")
+
+
+# --- the rules of queues, beside the store --------------------------------------------------------------
+
+
+def _write_rules(client: Client, home: Path) -> None:
+    queues = client._runner.items.queues  # pyright: ignore[reportPrivateUsage] - the client shows only their owners
+    rules = {
+        name: {field.name: _plain(getattr(queues.of(name), field.name)) for field in _FIELDS} for name in queues.owners
+    }
+    _write_private(home / QUEUES_FILE, rules)
+
+
+def read_rules(home: str | os.PathLike[str]) -> list[Queue]:
+    """The queues of the application that had the store last; none before the first. Raises StoreMismatch."""
+    path = Path(home) / QUEUES_FILE
+    try:
+        content = json.loads(path.read_text("utf-8")) if path.exists() else {}
+        return [_queue(name, rules) for name, rules in content.items()]
+    except (OSError, ValueError, TypeError, AttributeError, KeyError, AuthorError) as error:
+        raise StoreMismatch(
+            f"{QUEUES_FILE!r} cannot be read ({error}); remove it, and start the worker, which writes it anew"
+        ) from error
+
+
+def _queue(name: str, rules: Any) -> Queue:
+    if isinstance(rules, str):  # an earlier version kept only the owner
+        return Queue(name=name, owner=rules)
+    known: dict[str, Any] = {field.name: rules[field.name] for field in _FIELDS if field.name in rules}
+    known |= {key: tuple(value) for key, value in known.items() if isinstance(value, list)}
+    known["calendar"] = None if known.get("calendar") is None else Calendar.from_json(known["calendar"])
+    known["escalate"] = tuple(Escalation(after=step["after"], to=step["to"]) for step in known.get("escalate", ()))
+    known["name"] = name
+    return Queue(**known)
+
+
+def _plain(value: Any) -> Json:
+    """A rule as JSON."""
+    if isinstance(value, Escalation):
+        return {"after": _plain(value.after), "to": value.to}
+    if isinstance(value, Calendar):
+        return value.to_json()
+    if isinstance(value, timedelta):
+        return value.total_seconds()
+    return [_plain(item) for item in value] if isinstance(value, list | tuple) else value
+
+
+_FIELDS: Final = fields(Queue)
 
 
 # --- errors across the wire -----------------------------------------------------------------------------

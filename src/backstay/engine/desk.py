@@ -11,9 +11,10 @@ from backstay.actions import Action, invalid
 from backstay.engine.activation import Activation
 from backstay.engine.frames import Open, adapter_for
 from backstay.engine.runner import ATTENTION, Runner
-from backstay.errors import Conflict, NotFound
+from backstay.errors import Conflict, NotAllowed, NotFound
+from backstay.governance.principals import Capability
 from backstay.store.journal import Write
-from backstay.store.payloads import EARLY, redact
+from backstay.store.payloads import EARLY
 from backstay.store.views import Run, Wait, find_run, read_wait
 from backstay.types import DATA_CLASS, Json, journalable
 
@@ -51,26 +52,43 @@ class Desk:
         self,
         item: str,
         kinds: tuple[str, ...],
-        change: Callable[[Activation, Write, Wait], None],
+        change: Callable[[Activation, Write, Wait], bool | None],
         *,
+        by: str,
         keep: bool = False,
     ) -> None:
-        """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there."""
+        """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there.
+
+        keep: it goes on waiting; `change` says the same by returning False.
+        """
         run, _, command = item.partition("/")
         async with self._runner.door:
-            activation, write = self._loaded(run), Write()
+            activation = self._loaded(run)
+            while activation.inflight:  # what is on its way may open the item, or decide it
+                await activation.applied()
+                activation = self._loaded(run)
             wait = pick(activation, item, command, kinds)
 
-            def apply(case: Activation, write: Write) -> None:
-                change(case, write, wait)
-                if not keep:
-                    case.clear_wait(write, wait.command)
+            def apply(case: Activation, write: Write) -> bool:
+                return change(case, write, wait) is not False and not keep
 
-            if keep:
-                apply(activation, write)
-                await activation.commit(write, activation.poke)
-            else:
+            try:
                 await self._runner.deliver(wait.run, apply)
+            except NotAllowed as denied:
+                self._denied(by, wait.id, denied)
+                raise
+
+    def _allow(self, by: str, capability: Capability) -> None:
+        """Raise NotAllowed, and record that, unless somebody may do such things at all."""
+        try:
+            self._runner.directory.check(by, capability)
+        except NotAllowed as denied:
+            self._denied(by, capability, denied)
+            raise
+
+    def _denied(self, by: str, what: str, why: NotAllowed) -> None:
+        """Record an attempt that was refused; nobody waits for that."""
+        self._runner.system.record("denied", what, {"why": str(why)}, by=str(by))
 
     def _loaded(self, run: str) -> Activation:
         try:
@@ -135,4 +153,6 @@ def as_declared(action: Action[Any], result: Json) -> tuple[Json, Json]:
 
 def clean(case: Activation, text: Any) -> Any:
     """What a person wrote, without the private texts that the run knows."""
-    return str(redact(text, case.machine.secrets)) if case.loaded and isinstance(text, str) else text
+    return (
+        case.runner.payloads.clean(text, case.machine.secrets if case.loaded else {}) if isinstance(text, str) else text
+    )

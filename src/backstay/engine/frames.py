@@ -14,11 +14,12 @@ from pydantic_core import to_json, to_jsonable_python
 from backstay import events as ev
 from backstay.actions import schema_of
 from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.engine.human import Item
 from backstay.errors import InvalidInput
 from backstay.events import Event, Fault
 from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
-from backstay.types import Json, journalable, seconds
+from backstay.types import BUSINESS_DAYS, Json, journalable, seconds
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
 """new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
@@ -75,6 +76,8 @@ class Open:
     approved: str | None = field(default=None, init=False)
     """Digest of the call that was approved."""
     opened: Event | None = field(default=None, init=False)
+    item: Item | None = field(default=None, init=False)
+    """What people have done with it, while it waits for them."""
     undoes: bool = field(default=False, init=False)
     """Whether it is the compensation of another call."""
     refused: bool = field(default=False, init=False)
@@ -147,6 +150,8 @@ def wrong_duration(command: Command[Any]) -> ValueError | None:
     """What is wrong with the time that a command names, if anything."""
     duration = command.duration if isinstance(command, Sleep) else getattr(command, "within", None)
     if duration is None:
+        return None
+    if isinstance(duration, str) and isinstance(command, Approval | Task) and BUSINESS_DAYS.fullmatch(duration):
         return None
     try:
         usable = abs(seconds(duration)) <= LONGEST_SECONDS

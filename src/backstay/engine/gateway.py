@@ -25,8 +25,11 @@ from backstay.engine.stages import STAGES, Case, Gate, Refusal
 from backstay.engine.threads import Threads
 from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
 from backstay.events import Fault, Refs
+from backstay.governance.approvals import proposal_digest
 from backstay.governance.budgets import Limits
 from backstay.governance.policy import Policy
+from backstay.governance.queues import Queues
+from backstay.governance.schedule import schedule
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
@@ -64,10 +67,12 @@ class Gateway:
         payloads: Payloads,
         policy: Policy,
         limits: Limits,
+        queues: Queues | None = None,
         on_alert: Sequence[Callable[[Alert], Any]] = (),
     ) -> None:
         self.actions, self.clock, self.payloads = actions, clock, payloads
         self.policy, self.limits = policy, limits
+        self.queues = queues or Queues()
         self.switches = Switches()
         self.breakers = Breakers(clock)
         self.on_breaker: Callable[[str, bool], Awaitable[None]] | None = None
@@ -205,7 +210,7 @@ class Gateway:
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
         sealing = gate.action.seals_arguments
-        if gate.size < OFFLOAD_BYTES and not sealing and not gate.case.machine.secrets:
+        if gate.size < OFFLOAD_BYTES and not sealing and not gate.detected and not gate.case.machine.secrets:
             return gate.args
         schema = gate.action.interface["arguments"] if sealing else None
         return self.payloads.pack(write, gate.args, "/args", refs, schema, gate.case.machine.secrets)
@@ -290,7 +295,7 @@ class Gateway:
         text = str(error) or repr(error)
         if isinstance(error, TimeoutError):
             text = f"no answer within {gate.action.timeout_seconds:g} s"
-        return str(redact(text, gate.case.machine.secrets))[:2000].encode("utf-8", "backslashreplace").decode()
+        return self.payloads.clean(text, gate.case.machine.secrets)[:2000].encode("utf-8", "backslashreplace").decode()
 
     def _may_retry(self, action: Action[Any], leaf: Open) -> bool:
         made = leaf.attempt + (action.effect == "read") - leaf.spent
@@ -399,12 +404,20 @@ class Gateway:
         """Ask a person about exactly this call."""
         write, refs = Write(), {}
         queue = (refusal.rule.approvers if refusal.rule else "") or gate.action.approvers
+        found = self.queues.of(queue)
+        times = schedule(found, self.clock.stamp(), None, expires=True)
+        call = gate.digest()
         event = ev.ApprovalRequested(
             at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, queue=queue, action=gate.name,
-            args=self._pack_args(gate, write, refs), digest=gate.digest(), reason=refusal.reason,
-            path=gate.case.machine.take_path(), refs=refs or None,
+            args=self._pack_args(gate, write, refs), digest=call, reason=refusal.reason,
+            path=gate.case.machine.take_path(), refs=refs or None, due=times.due, plan=times.told,
+            calendar=times.calendar, policy=self.policy.digest, shown=proposal_digest(call, self.policy.digest, None, None),
         )  # fmt: skip
-        await gate.case.record(event, write, self._wait(gate, "approval", queue, f"{gate.name}: {refusal.reason}"))
+        wait = self._wait(gate, "approval", queue, f"{gate.name}: {refusal.reason}")
+        wait = wait._replace(due_at=times.due, priority=found.priority)
+        if times.plan:
+            wait = wait._replace(wake_at=times.plan[0]["at"])
+        await gate.case.record(event, write, wait)
 
     def _wait(self, gate: Gate, kind: WaitKind, queue: str, title: str, wake_at: str | None = None) -> Wait:
         return Wait(
@@ -424,11 +437,15 @@ class Gateway:
         """Tell whoever listens; a listener that fails must not harm the case."""
         alert = Alert(kind=kind, queue=queue, run=run, action=action, message=message, at=self.clock.stamp())
         for listener in self._on_alert:
-            try:
-                listener(alert)
-            except Exception as error:
-                loop = asyncio.get_running_loop()
-                loop.call_exception_handler({"message": f"on_alert listener failed: {error!r}", "exception": error})
+            self.call_listener(listener, alert, "on_alert")
+
+    def call_listener(self, listener: Callable[[Any], Any], told: Any, hook: str) -> None:
+        """Call one listener; its fault is reported to the loop and goes no further."""
+        try:
+            listener(told)
+        except Exception as error:
+            loop = asyncio.get_running_loop()
+            loop.call_exception_handler({"message": f"{hook} listener failed: {error!r}", "exception": error})
 
 
 class Begun:

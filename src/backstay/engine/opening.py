@@ -13,9 +13,11 @@ from pydantic_core import to_jsonable_python
 from backstay import events as ev
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.frames import Open, model_schema
+from backstay.engine.items import wake
 from backstay.errors import InvalidInput
 from backstay.events import Refs
-from backstay.governance.approvals import call_digest
+from backstay.governance.approvals import call_digest, proposal_digest
+from backstay.governance.schedule import Schedule
 from backstay.store.journal import Write
 from backstay.store.payloads import escape, redact
 from backstay.store.views import Wait, WaitKind
@@ -40,16 +42,19 @@ class Opener:
     def approval(self, case: Activation, leaf: Open, command: Approval, write: Write) -> None:
         refs: Refs = {}
         bound = self._bind(case, command.action) if command.action is not None else {}
-        due = self._due(command.within)
+        times = self._runner.items.schedule(command.queue, command.within, expires=True)
+        show = self._show(case, write, command.show, "/show", refs)
+        evidence = self._show(case, write, command.evidence, "/evidence", refs)
+        rules = self._runner.gateway.policy.digest
         event = ev.ApprovalRequested(
-            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, due=due,
-            show=self._show(case, write, command.show, "/show", refs),
-            evidence=self._show(case, write, command.evidence, "/evidence", refs),
+            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, show=show, evidence=evidence,
+            due=times.due, plan=times.told, calendar=times.calendar, quorum=command.quorum, reject=command.reject,
+            policy=rules, shown=proposal_digest(bound.get("digest"), rules, show, evidence),
             path=case.machine.take_path(), **self._pack_bound(case, write, bound, refs), refs=refs or None,
         )  # fmt: skip
         title = bound.get("action") or _title(event.show) or "approval"
         case.stage(write, event)
-        case.put_wait(write, self._wait(case, leaf, "approval", command.queue, title, due=due, wake=due))
+        case.put_wait(write, self._item(case, leaf, "approval", command.queue, title, times))
 
     def _bind(self, case: Activation, call: Call[Any]) -> dict[str, Any]:
         """What a bound approval is tied to: the digest that the gateway will ask for."""
@@ -71,15 +76,17 @@ class Opener:
 
     def task(self, case: Activation, leaf: Open, command: Task[Any], write: Write) -> None:
         refs: Refs = {}
-        due, named = self._due(command.within), redact(command.title, case.machine.secrets)
+        times = self._runner.items.schedule(command.queue, command.within, expires=False)
+        named = redact(command.title, case.machine.secrets)
         event = ev.TaskOpened(
-            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=named, due=due,
+            at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=named, due=times.due,
+            plan=times.plan or None, calendar=times.calendar,
             show=self._show(case, write, command.show, "/show", refs), form=form_schema(command.form),
             path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         case.stage(write, event)
         title = named or _title(event.show) or "task"
-        case.put_wait(write, self._wait(case, leaf, "task", command.queue, title, due=due))
+        case.put_wait(write, self._item(case, leaf, "task", command.queue, title, times))
 
     def sleep(self, case: Activation, leaf: Open, command: Sleep, write: Write) -> None:
         due = (
@@ -181,20 +188,28 @@ class Opener:
     def _show(self, case: Activation, write: Write, value: Any, pointer: str, refs: Refs) -> Json:
         if value is None:
             return None
-        sealed = self._seal_models(write, value, pointer, refs)
+        sealed = self._seal_models(write, value, pointer, refs, case.machine.secrets)
         return self._runner.payloads.pack(write, sealed, pointer, refs, None, case.machine.secrets)
 
-    def _seal_models(self, write: Write, value: Any, pointer: str, refs: Refs) -> Json:
+    def _seal_models(self, write: Write, value: Any, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
         """The value as JSON; each model in it, however deep in lists and objects, is sealed by its own type."""
         if isinstance(value, Mapping):
             items = cast("Mapping[Any, Any]", value).items()
             plain = {str(to_jsonable_python({key: 0}).popitem()[0]): item for key, item in items}
-            return {k: self._seal_models(write, v, f"{pointer}/{escape(k)}", refs) for k, v in plain.items()}
+            return {k: self._seal_models(write, v, f"{pointer}/{escape(k)}", refs, secrets) for k, v in plain.items()}
         if isinstance(value, list | tuple) and not hasattr(value, "_fields"):
             parts = cast("Sequence[Any]", value)
-            return [self._seal_models(write, part, f"{pointer}/{place}", refs) for place, part in enumerate(parts)]
+            return [
+                self._seal_models(write, part, f"{pointer}/{place}", refs, secrets) for place, part in enumerate(parts)
+            ]
         schema = model_schema(type(value)) if isinstance(value, BaseModel) or is_dataclass(value) else None
-        return self._runner.payloads.seal_tagged(write, to_jsonable_python(value), pointer, refs, schema)
+        return self._runner.payloads.seal_tagged(write, to_jsonable_python(value), pointer, refs, schema, secrets)
+
+    def _item(
+        self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, times: Schedule
+    ) -> Wait:  # fmt: skip
+        wait = self._wait(case, leaf, kind, queue, title, due=times.due)
+        return wake(wait._replace(priority=self._runner.items.queues.of(queue).priority), times.plan)
 
     def _wait(
         self, case: Activation, leaf: Open, kind: WaitKind, queue: str, title: str, *,

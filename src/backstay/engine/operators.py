@@ -32,6 +32,7 @@ class Operators(People):
     async def settle(self, item: str, outcome: Settlement, *, by: str, result: Json = None, reason: str = "") -> None:
         """Say what became of an unknown effect, or answer a call that lies in its backlog."""
         check_person(by)
+        self._allow(by, "settle")
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             refs: Refs = {}
@@ -45,8 +46,9 @@ class Operators(People):
                 refs=refs or None,
             )  # fmt: skip
             case.stage(write, event)
+            case.clear_wait(write, wait.command)
 
-        await self._change_item(item, ("unknown", *BACKLOG), change)
+        await self._change_item(item, ("unknown", *BACKLOG), change, by=by)
 
     def _check_result(self, case: Activation, leaf: Open, call: Call[Any], result: Json) -> tuple[Json, Json]:
         """A result that a person gave, as the run will read it, and the schema that says what of it is private.
@@ -71,6 +73,7 @@ class Operators(People):
         Returns how many went. A run that needs attention is tried again.
         """
         check_person(by)
+        self._allow(by, "retry")
         outcomes = await asyncio.gather(
             *(self._retry_one(wait, by, reason) for wait in self._targets(target)), return_exceptions=True
         )
@@ -116,15 +119,20 @@ class Operators(People):
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
         """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
         check_person(by)
+        self._allow(by, "switch")
         switches = self._runner.gateway.switches
         check_flip(scope, off, reason)
         self._check_scope(scope, off)
-        before = switches.off.get(scope)
-        switches.flip(scope, off=off, reason=reason)
-        await self._runner.system.record(
-            "switch", scope, {"off": off, "reason": reason}, by=by,
-            lost=lambda: switches.flip(scope, off=before is not None, reason=before or ""),
-        )  # fmt: skip
+        if off:  # at once; turning on again counts only when it is committed
+            switches.flip(scope, off=True, reason=reason)
+
+        def told(fault: Exception | None) -> None:
+            if fault is not None:
+                self._runner.backlog.load_switches()
+            else:
+                switches.flip(scope, off=off, reason=reason)
+
+        await self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by, then=told)
         if off:
             return 0
         rows = self._reader.all("waits_of_kind", ("switched",))

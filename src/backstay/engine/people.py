@@ -1,28 +1,44 @@
-"""People: what waits for them, and claiming, deciding and reporting."""
+"""People: what waits for them, and claiming, asking, deciding and reporting."""
 
 from __future__ import annotations
 
-from typing import Literal
+import asyncio
+import hashlib
+from collections.abc import Collection, Mapping, Sequence
+from heapq import merge
+from itertools import islice
+from typing import Final, Literal
 
 from backstay import events as ev
 from backstay.commands import Task
 from backstay.engine.activation import Activation
 from backstay.engine.desk import LISTED, Desk, check_answer, clean
-from backstay.errors import Conflict, InvalidInput, NotAllowed
+from backstay.engine.human import Item
+from backstay.engine.items import wake
+from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.events import Refs
-from backstay.governance.approvals import check_decider, check_person
+from backstay.governance.approvals import check_decider, check_person, folded
+from backstay.governance.principals import Capability
+from backstay.governance.schedule import Schedule, resumed
 from backstay.store.journal import Write
 from backstay.store.views import QueueCount, Wait, read_wait
-from backstay.types import Json, journalable
+from backstay.types import Json, journalable, seconds
+
+ITEM_KINDS: Final = ("approval", "task")
 
 
 class People(Desk):
     """The part of the client that people use."""
 
     def inbox(self, *, queue: str | None = None, kind: str | None = None, limit: int = LISTED) -> list[Wait]:
-        """Everything that waits for a person, the soonest due first."""
-        parameters = {"queue": queue, "kind": kind, "action": None, "people": 1, "limit": limit}
-        return [read_wait(row) for row in self._reader.all("waits", parameters)]
+        """What waits for a person: by priority, then the soonest due first."""
+        queues = [queue] if queue is not None else [row[0] for row in self._reader.all("queues_with_items")]
+        pages = [self._page(name, kind, limit) for name in queues]
+        return list(islice(merge(*pages, key=_urgency), limit))
+
+    def _page(self, queue: str, kind: str | None, limit: int) -> list[Wait]:
+        rows = self._reader.all("inbox", {"queue": queue, "kind": kind, "limit": limit})
+        return [read_wait(row) for row in rows]
 
     def queues(self) -> list[QueueCount]:
         """What lies in each queue, by kind."""
@@ -36,61 +52,182 @@ class People(Desk):
 
     def owner(self, queue: str) -> str:
         """Who answers for a queue; every queue has an owner."""
-        return self._owners.get(queue) or self._owners.get("*", "operators")
+        return self._runner.items.queues.owner(queue)
 
     async def claim(self, item: str, *, by: str) -> None:
-        """Take an approval or task for oneself; raises Conflict when somebody else has it."""
+        """Take an approval or task for oneself, for the queue's lease; raises Conflict when somebody else has it."""
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
-            check_person(by)
-            if wait.claimed_by not in (None, by):
+            behalf = self._may(wait, by, "work")
+            if wait.claimed_by is not None and folded(wait.claimed_by) != folded(by):
                 raise Conflict(f"{wait.id} is claimed by {wait.claimed_by!r}")
-            case.stage(write, ev.ItemClaimed(at=self._stamp(), by=by, command=wait.command))
-            case.put_wait(write, wait._replace(claimed_by=by))
+            lease = self._runner.items.queues.of(wait.queue).lease
+            until = None if lease is None else self._runner.clock.stamp_after(seconds(lease))
+            event = ev.ItemClaimed(at=self._stamp(), by=by, command=wait.command, until=until, behalf=behalf)
+            case.stage(write, event)
+            self._put(case, write, wait._replace(claimed_by=by, claimed_until=until))
 
-        await self._change_item(item, ("approval", "task"), change, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
 
     async def release(self, item: str, *, by: str) -> None:
         """Give a claimed item back to its queue."""
-        check_person(by)
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
             if wait.claimed_by is None:
                 raise Conflict(f"{wait.id} is not claimed")
+            if folded(by) != folded(wait.claimed_by):
+                self._runner.directory.check(by, "reassign")
             case.stage(write, ev.ItemReleased(at=self._stamp(), by=by, command=wait.command))
-            case.put_wait(write, wait._replace(claimed_by=None))
+            self._put(case, write, wait._replace(claimed_by=None, claimed_until=None))
 
-        await self._change_item(item, ("approval", "task"), change, keep=True)
+        check_person(by)
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
 
-    async def decide(self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "") -> None:
+    async def reassign(
+        self, item: str, *, by: str, queue: str | None = None, to: str = "", reason: str = ""
+    ) -> None:  # fmt: skip
+        """Give an item to another queue, to one person, or both; its times stay as they are.
+
+        Raises NotFound for a queue that nobody declared, NotAllowed for a person who may not work on that queue's items.
+        """
+        check_person(by)
+        self._allow(by, "reassign")
+        queues = self._runner.items.queues
+        if queue is not None and queue not in queues:
+            raise NotFound(f"there is no queue {queue!r}; the application lists {', '.join(sorted(queues.owners))}")
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            into = wait.queue if queue is None else queue
+            if to:
+                self._member(into, to)
+            event = ev.ItemReassigned(
+                at=self._stamp(), by=by, command=wait.command, queue=into, to=to, reason=clean(case, reason)
+            )
+            case.stage(write, event)
+            moved = wait._replace(queue=into, assigned=to, priority=queues.of(into).priority)
+            self._put(case, write, moved._replace(claimed_by=None, claimed_until=None))
+
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+
+    async def ask(self, item: str, question: str, *, by: str) -> None:
+        """Ask the requester something; until it is answered the item's clock stands still."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            self._may(wait, by, "work")
+            if wait.asked_at is not None:
+                raise Conflict(f"{wait.id} already waits for an answer of {wait.requester!r}")
+            at = self._stamp()
+            case.stage(write, ev.ItemAsked(at=at, by=by, command=wait.command, question=clean(case, question)))
+            self._put(case, write, wait._replace(asked_at=at))
+
+        _check_text("question", question)
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+
+    async def answer(self, item: str, answer: str, *, by: str) -> None:
+        """Answer the question that was asked about one's own request; the clock goes on with the working time left."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            leaf = self._leaf(case, wait)
+            if wait.asked_at is None or leaf.item is None:
+                raise Conflict(f"nothing was asked about {wait.id}")
+            if not self._same(by, wait.requester):
+                self._runner.directory.check(
+                    by, "reassign"
+                )  # whoever may give work to others may also speak for an absent requester
+            left = Schedule(due=leaf.item.due, plan=leaf.item.plan, calendar=leaf.item.calendar)
+            at = self._stamp()
+            times = resumed(left, wait.asked_at, at)
+            event = ev.ItemAnswered(
+                at=at, by=by, command=wait.command, answer=clean(case, answer), due=times.due, plan=times.plan or None
+            )
+            case.stage(write, event)
+            case.put_wait(write, wake(wait._replace(asked_at=None, due_at=times.due), times.plan))
+
+        check_person(by)
+        _check_text("answer", answer)
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+
+    async def comment(
+        self, item: str, text: str, *, by: str, files: Mapping[str, bytes] | None = None
+    ) -> None:  # fmt: skip
+        """Write a remark on an item, with files by name; files are kept under the digest of their content."""
+
+        def change(case: Activation, write: Write, wait: Wait) -> None:
+            if not self._same(by, wait.requester):
+                self._may(wait, by, "work")
+            kept = [_keep(write, name, data) for name, data in (files or {}).items()]
+            event = ev.ItemCommented(
+                at=self._stamp(), by=by, command=wait.command, text=clean(case, text), files=kept or None
+            )
+            case.stage(write, event)
+            self._put(case, write, wait)
+
+        check_person(by)
+        _check_text("text", text)
+        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+
+    async def decide(
+        self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "", code: str = "",
+        shown: str | None = None,
+    ) -> None:  # fmt: skip
         """Approve or reject; the decision is bound to exactly what was shown, and counts once.
 
-        Raises NotAllowed (own request, somebody else's claim), Conflict (decided, withdrawn or expired already).
+        code: one of the queue's words for a rejection. shown: digest of the proposal that the person looked at; a
+        decision about another one is refused. Raises NotAllowed (own request, somebody else's claim, not a member),
+        Conflict (decided, withdrawn or expired already, or changed since), InvalidInput.
         """
         if verdict not in ("approved", "rejected"):
             raise InvalidInput(f"{verdict!r} is no verdict; decide 'approved' or 'rejected'", {"verdict": "unknown"})
 
-        def change(case: Activation, write: Write, wait: Wait) -> None:
-            requester = case.machine.started.by if case.loaded else wait.requester  # the journal's word counts
-            check_decider(by=by, requester=requester, claimed_by=wait.claimed_by)
-            if wait.wake_at is not None and wait.wake_at <= self._stamp():
-                raise Conflict(f"{wait.id} expired at {wait.wake_at}; it does not count any more")
-            opened = self._opened(case, wait)
-            digest = opened.digest if isinstance(opened, ev.ApprovalRequested) else None
-            event = ev.ApprovalDecided(
-                at=self._stamp(), by=by, command=wait.command, verdict=verdict, reason=clean(case, reason),
-                digest=digest,
+        def change(case: Activation, write: Write, wait: Wait) -> bool:
+            leaf = self._leaf(case, wait)
+            opened, stated = leaf.opened, case.machine.started.by
+            behalf = self._may(wait, by, "decide", requester=stated)
+            check_decider(by=by, requester=stated, claimed_by=wait.claimed_by)
+            self._check_apart(by, behalf, stated)
+            self._check_code(wait, verdict, code)
+            if not isinstance(opened, ev.ApprovalRequested) or leaf.item is None:
+                raise Conflict(f"{wait.id} is not an approval")
+            _check_still(wait, leaf.item, opened, shown, self._stamp())
+            votes = self._votes(leaf.item, by, behalf)
+            vote = ev.VoteCast(
+                at=self._stamp(), by=by, command=wait.command, verdict=verdict, reason=clean(case, reason), code=code,
+                behalf=behalf,
             )  # fmt: skip
-            case.stage(write, event)
+            alike = [cast for cast in votes if cast.verdict == verdict]
+            if (verdict == "approved" or opened.reject == "quorum") and len(alike) + 1 < opened.quorum:
+                case.stage(write, vote)
+                self._put(case, write, wait._replace(claimed_by=None, claimed_until=None))
+                return False
+            case.stage(write, _decided(opened, votes, vote))
+            case.clear_wait(write, wait.command)
+            return True
 
-        await self._change_item(item, ("approval",), change)
+        await self._change_item(item, ("approval",), change, by=by)
+
+    async def decide_many(
+        self, items: Sequence[str], verdict: Literal["approved", "rejected"], *, by: str, reason: str = "",
+        code: str = "", without: Collection[str] = (),
+    ) -> dict[str, str]:  # fmt: skip
+        """Decide alike items together, all but those named in `without`; each counts on its own.
+
+        Returns item -> "" where it counted, else why it did not.
+        """
+        chosen = [item for item in items if item not in without]
+        outcomes = await asyncio.gather(
+            *(self.decide(item, verdict, by=by, reason=reason, code=code) for item in chosen), return_exceptions=True
+        )
+        for outcome in outcomes:
+            if isinstance(outcome, BaseException) and not isinstance(outcome, Conflict | NotAllowed | NotFound):
+                raise outcome
+        return {item: "" if outcome is None else str(outcome) for item, outcome in zip(chosen, outcomes, strict=True)}
 
     async def complete(self, item: str, value: Json = None, *, by: str) -> None:
         """Report a task done, with its filled-in form; raises InvalidInput naming each field that does not fit."""
 
         def change(case: Activation, write: Write, wait: Wait) -> None:
-            check_person(by)
-            if wait.claimed_by not in (None, by):
+            behalf = self._may(wait, by, "work")
+            if wait.claimed_by is not None and folded(wait.claimed_by) != folded(by):
                 raise NotAllowed(f"{wait.claimed_by!r} has claimed {wait.id}; it must be released first")
             leaf = self._leaf(case, wait)
             if not isinstance(leaf.command, Task):
@@ -104,8 +241,103 @@ class People(Desk):
             else:
                 answer = check_answer(leaf.command.form, value, f"the form of task {wait.id}")
             packed = self._runner.payloads.pack(write, answer, "/value", refs, form, case.machine.secrets)
-            case.stage(
-                write, ev.TaskCompleted(at=self._stamp(), by=by, command=wait.command, value=packed, refs=refs or None)
+            event = ev.TaskCompleted(
+                at=self._stamp(), by=by, command=wait.command, value=packed, refs=refs or None, behalf=behalf
+            )
+            case.stage(write, event)
+            case.clear_wait(write, wait.command)
+
+        await self._change_item(item, ("task",), change, by=by)
+
+    # --- who may ---
+
+    def _may(self, wait: Wait, by: str, capability: Capability, *, requester: str = "") -> str:
+        """For whom somebody acts on an item: "" for themselves; raises NotAllowed, which is recorded."""
+        check_person(by)
+        self._runner.directory.check(by, capability)
+        if wait.assigned and folded(wait.assigned) != folded(by):
+            raise NotAllowed(f"{wait.id} is meant for {wait.assigned!r}; whoever may reassign can give it to {by!r}")
+        return self._member(wait.queue, by, requester)
+
+    def _member(self, queue: str, name: str, requester: str = "") -> str:
+        """The member of a queue in whose place somebody may act, "" for themselves; raises NotAllowed."""
+        members = self._runner.items.queues.of(queue).members
+        if not members:
+            return ""
+        directory = self._runner.directory
+        member = directory.stands_in(name, members, self._stamp(), queue, requester=requester)
+        if member is None:
+            raise NotAllowed(f"{name!r} is not among those who work on queue {queue!r}: {', '.join(members)}")
+        return "" if folded(member) == folded(name) else member
+
+    def _same(self, one: str, other: str) -> bool:
+        return folded(one) == folded(other)
+
+    def _check_apart(self, by: str, behalf: str, requester: str) -> None:
+        """Nobody decides what they asked for themselves, nor what was asked for in their name, or in their substitute's."""
+        directory = self._runner.directory
+        asked = directory.persons_behind(requester)
+        for name in filter(None, (by, behalf)):
+            if directory.persons_behind(name) & asked:
+                raise NotAllowed(
+                    f"{name!r} answers for the request of {requester!r} and cannot also decide it; somebody else must"
+                )
+
+    def _check_code(self, wait: Wait, verdict: str, code: str) -> None:
+        words = self._runner.items.queues.of(wait.queue).reasons
+        if verdict == "rejected" and words and code not in words:
+            raise InvalidInput(
+                f"a rejection in queue {wait.queue!r} needs a reason code, one of {', '.join(words)}",
+                {"code": "unknown"},
             )
 
-        await self._change_item(item, ("task",), change)
+    def _votes(self, item: Item, by: str, behalf: str) -> list[ev.VoteCast]:
+        """The votes so far; raises Conflict for somebody whose vote is among them."""
+        persons = self._runner.directory.persons_behind
+        mine = persons(by) | (persons(behalf) if behalf else frozenset())
+        for vote in item.votes:
+            if mine & (persons(vote.by) | (persons(vote.behalf) if vote.behalf else frozenset())):
+                raise Conflict(f"{vote.by!r} has voted already; a quorum needs different people")
+        return item.votes
+
+    def _put(self, case: Activation, write: Write, wait: Wait) -> None:
+        """The changed item, woken for its next step."""
+        leaf = self._leaf(case, wait)
+        case.put_wait(write, wake(wait, [] if leaf.item is None else leaf.item.plan))
+
+
+def _urgency(wait: Wait) -> tuple[int, str, str, str, str]:
+    """The order in which items are shown: that of the inbox query."""
+    return -wait.priority, wait.due_at or "9", wait.opened_at, wait.run, wait.command
+
+
+def _check_still(wait: Wait, item: Item, opened: ev.ApprovalRequested, shown: str | None, now: str) -> None:
+    """Raise Conflict for a decision that comes too late, too early, or about something else."""
+    expiry = next((step["at"] for step in item.plan if step["do"] == "expire"), None)
+    if wait.asked_at is not None:
+        raise Conflict(f"{wait.id} waits for an answer of {wait.requester!r}; it can be decided after that")
+    if expiry is not None and expiry <= now:
+        raise Conflict(f"{wait.id} expired at {expiry}; it does not count any more")
+    if shown is not None and shown != opened.shown:
+        raise Conflict(f"{wait.id} is not what was looked at: it was proposed anew; look again, then decide")
+
+
+def _decided(opened: ev.ApprovalRequested, votes: Sequence[ev.VoteCast], last: ev.VoteCast) -> ev.ApprovalDecided:
+    """The decision that the last vote makes."""
+    cast = [{"by": v.by, "verdict": v.verdict, "reason": v.reason, "at": v.at} for v in (*votes, last)]
+    return ev.ApprovalDecided(
+        at=last.at, by=last.by, command=last.command, verdict=last.verdict, reason=last.reason, code=last.code,
+        behalf=last.behalf, digest=opened.digest, shown=opened.shown, votes=cast if opened.quorum > 1 else None,
+    )  # fmt: skip
+
+
+def _keep(write: Write, name: str, data: bytes) -> dict[str, Json]:
+    """Keep a file under the digest of its content, and say where it lies."""
+    digest = hashlib.sha256(data).hexdigest()
+    write.put("blobs", digest, (digest, data))
+    return {"name": name, "digest": digest, "bytes": len(data)}
+
+
+def _check_text(field: str, text: object) -> None:
+    if not isinstance(text, str) or not text.strip():
+        raise InvalidInput(f"the {field} is empty", {field: "must be text"})

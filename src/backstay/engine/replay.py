@@ -17,10 +17,11 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
-from backstay.commands import Call, Command, Gather, Race, Start, Task, WaitFor
+from backstay.commands import Call, Command, Gather, Race, Start, WaitFor
 from backstay.engine.decisions import Decisions
 from backstay.engine.fitting import misfit
 from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, wrong_field
+from backstay.engine.human import ABOUT_PEOPLE
 from backstay.engine.signals import Signals
 from backstay.errors import (
     ActionDenied,
@@ -35,7 +36,7 @@ from backstay.errors import (
 from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
 from backstay.store.payloads import redact
-from backstay.types import Decision, Done, Json, Winner, journalable
+from backstay.types import Json, Winner, journalable
 
 
 class Machine:
@@ -157,7 +158,7 @@ class Machine:
         if leaf.intent is not None and leaf.intent.compensate and not leaf.id.startswith("c"):
             self.effects.append((leaf.intent, result))
         leaf.intent = None
-        self._answer_json(leaf, result)
+        self.answer_json(leaf, result)
 
     def on_attempt_failed(self, leaf: Open, event: ev.AttemptFailed) -> None:
         leaf.state, leaf.attempt = "retrying", event.attempt
@@ -165,13 +166,13 @@ class Machine:
 
     def on_call_failed(self, leaf: Open, event: ev.CallFailed) -> None:
         leaf.intent = None
-        self._answer(leaf, error=ActionFailed(event.action, event.fault.type, event.fault.message, event.attempt))
+        self.answer(leaf, error=ActionFailed(event.action, event.fault.type, event.fault.message, event.attempt))
 
     def on_denied(self, leaf: Open, event: ev.CallDenied) -> None:
         leaf.intent = None
         if leaf.approval is not None and leaf.approval != leaf.id:  # it was granted beforehand and not used
             self.grants.setdefault(leaf.approved or "", []).insert(0, leaf.approval)
-        self._answer(leaf, error=ActionDenied(event.action, event.stage, event.reason))
+        self.refuse(leaf, event.stage, event.reason)
 
     def on_parked(self, leaf: Open, event: ev.CallQueued | ev.CallUnknown) -> None:
         leaf.state = "queued" if isinstance(event, ev.CallQueued) else "unknown"
@@ -189,42 +190,9 @@ class Machine:
         elif event.outcome == "give-up":
             leaf.intent = None
             reason = event.reason or "given up by a person"
-            self._answer(leaf, error=ActionFailed(leaf.command.action, "GivenUp", reason, leaf.attempt))
+            self.answer(leaf, error=ActionFailed(leaf.command.action, "GivenUp", reason, leaf.attempt))
         else:
             leaf.state, leaf.intent, leaf.opened = "new", None, None
-
-    # people
-
-    def on_approval_requested(self, leaf: Open, event: ev.ApprovalRequested) -> None:
-        leaf.opened, leaf.state = event, "held" if isinstance(leaf.command, Call) else "waiting"
-
-    def on_approval_decided(self, leaf: Open, event: ev.ApprovalDecided) -> None:
-        if not isinstance(leaf.opened, ev.ApprovalRequested):
-            return
-        approved = event.verdict == "approved"
-        if isinstance(leaf.command, Call):
-            if approved:
-                leaf.state, leaf.approval, leaf.approved = "new", leaf.id, leaf.opened.digest
-            else:
-                reason = event.reason or event.verdict
-                self._answer(leaf, error=ActionDenied(leaf.command.action, "approval", reason))
-            return
-        if approved and leaf.opened.digest is not None:
-            self.grants.setdefault(leaf.opened.digest, []).append(leaf.id)
-        decision = Decision(
-            approved=approved, verdict=event.verdict, by=event.by if event.verdict != "expired" else "",
-            reason=event.reason, at=datetime.fromisoformat(event.at),
-        )  # fmt: skip
-        self._answer(leaf, decision)
-
-    def on_task_completed(self, leaf: Open, event: ev.TaskCompleted) -> None:
-        if not isinstance(leaf.command, Task):
-            return
-        if leaf.command.form is Done:
-            comment = event.value.get("comment", "") if isinstance(event.value, dict) else ""
-            self._answer(leaf, Done(by=event.by, comment=comment, at=datetime.fromisoformat(event.at)))
-        else:
-            self._answer_json(leaf, event.value)
 
     # time, signals, children, values
 
@@ -233,40 +201,41 @@ class Machine:
 
     def on_timer_fired(self, leaf: Open, event: ev.TimerFired) -> None:
         if isinstance(leaf.command, WaitFor):
-            self._answer(leaf, error=TimedOut(f"signal {leaf.command.name!r}"))
+            self.answer(leaf, error=TimedOut(f"signal {leaf.command.name!r}"))
         else:
-            self._answer(leaf)
+            self.answer(leaf)
 
     def on_signal(self, event: ev.SignalReceived) -> None:
         if event.id is not None:
             if event.id in self.signal_ids:  # two of them were on their way at once
                 return
             self.signal_ids.add(event.id)
-        for leaf in self.open.values():
-            if isinstance(leaf.command, WaitFor) and leaf.command.name == event.name:
-                self._answer_json(leaf, event.payload)
-                return
         self._signals.keep(event)
+        for leaf in self.open.values():
+            kept = self._signals.take(leaf.command, self.secrets) if isinstance(leaf.command, WaitFor) else None
+            if kept is not None:
+                self.answer(leaf, kept[0])
+                return
 
     def on_child_started(self, leaf: Open, event: ev.ChildStarted) -> None:
         leaf.opened, leaf.state = event, "waiting"
         if event.detached:
-            self._answer(leaf, event.run)
+            self.answer(leaf, event.run)
 
     def on_child_ended(self, leaf: Open, event: ev.ChildEnded) -> None:
         if not isinstance(leaf.command, Start):
             return
         if event.status == "finished":
-            self._answer_json(leaf, event.result)
+            self.answer_json(leaf, event.result)
         else:
             run = leaf.opened.run if isinstance(leaf.opened, ev.ChildStarted) else ""
-            self._answer(leaf, error=ChildFailed(leaf.command.workflow, run, event.reason or event.status))
+            self.answer(leaf, error=ChildFailed(leaf.command.workflow, run, event.reason or event.status))
 
     def on_drawn(self, leaf: Open, event: ev.Drawn) -> None:
-        self._answer(leaf, datetime.fromisoformat(event.value) if event.what == "now" else event.value)
+        self.answer(leaf, datetime.fromisoformat(event.value) if event.what == "now" else event.value)
 
     def on_noted(self, leaf: Open, event: ev.Noted) -> None:
-        self._answer(leaf)
+        self.answer(leaf)
 
     def on_cancel(self, event: ev.CancelRequested) -> None:
         self._interrupt(Outcome(status="cancelled", reason=event.reason))
@@ -276,17 +245,24 @@ class Machine:
 
     # --- answering ---
 
-    def _answer_json(self, leaf: Open, value: Json) -> None:
+    def answer_json(self, leaf: Open, value: Json) -> None:
+        """Answer a command with JSON from the journal, read as the type that the workflow asked for."""
         try:
-            self._answer(leaf, read_answer(leaf.command, value))
+            self.answer(leaf, read_answer(leaf.command, value))
         except ValidationError as error:
             raise JournalMismatch(
                 f"the answer to command {leaf.id!r} does not fit the definition: {error.errors()[0]['msg']}",
                 line=self.program.line_of(leaf.site),
             ) from error
 
-    def _answer(self, leaf: Open, value: Any = None, error: BaseException | None = None) -> None:
+    def answer(self, leaf: Open, value: Any = None, error: BaseException | None = None) -> None:
+        """Answer a command with a value, or an error that is raised at its `await`."""
         self._ready.append((leaf, value, error))
+
+    def refuse(self, leaf: Open, stage: str, reason: str) -> None:
+        """Tell the workflow that its call was not allowed."""
+        action = leaf.command.action if isinstance(leaf.command, Call) else ""
+        self.answer(leaf, error=ActionDenied(action, stage, reason))
 
     def _settle(self) -> None:
         """Hand answers up to the workflow until it waits again; a loop, so that no workflow can exhaust the stack."""
@@ -393,14 +369,14 @@ class Machine:
             self._write_args(leaf, command)
         elif (wrong := wrong_field(command)) is not None:
             leaf.refused = True
-            self._answer(leaf, error=wrong)
+            self.answer(leaf, error=wrong)
         elif isinstance(command, WaitFor):
             command.name = str(redact(command.name, self.secrets))
             if (kept := self._signals.take(command, self.secrets)) is not None:
-                self._answer(leaf, kept[0])
+                self.answer(leaf, kept[0])
         elif not isinstance(command, LEAVES):
             leaf.refused = True
-            self._answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
+            self.answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
 
     def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
@@ -418,7 +394,7 @@ class Machine:
         except (PydanticSerializationError, ValueError, RecursionError) as error:
             leaf.refused = True
             name = command.action if isinstance(command, Call) else command.workflow
-            self._answer(leaf, error=TypeError(f"arguments of {name!r} cannot be written as JSON: {error}"))
+            self.answer(leaf, error=TypeError(f"arguments of {name!r} cannot be written as JSON: {error}"))
 
     # --- ending ---
 
@@ -464,6 +440,7 @@ class Machine:
 
 
 _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] = {
+    **ABOUT_PEOPLE,
     ev.CallIntended: Machine.on_intended,
     ev.CallReturned: Machine.on_returned,
     ev.AttemptFailed: Machine.on_attempt_failed,
@@ -473,10 +450,6 @@ _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] 
     ev.CallRetried: Machine.on_retried,
     ev.CallUnknown: Machine.on_parked,
     ev.CallSettled: Machine.on_settled,
-    ev.ApprovalRequested: Machine.on_approval_requested,
-    ev.ApprovalDecided: Machine.on_approval_decided,
-    ev.TaskOpened: Machine.on_opened,
-    ev.TaskCompleted: Machine.on_task_completed,
     ev.TimerSet: Machine.on_opened,
     ev.TimerFired: Machine.on_timer_fired,
     ev.WaitOpened: Machine.on_opened,

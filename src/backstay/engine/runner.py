@@ -8,16 +8,17 @@ from __future__ import annotations
 import asyncio
 import logging
 from collections import OrderedDict
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 from backstay import events as ev
 from backstay.engine.activation import Activation
 from backstay.engine.backlog import Backlog
 from backstay.engine.dispatch import Dispatch
 from backstay.engine.gateway import Gateway, NotDeployed
+from backstay.engine.items import ITEMS, Items, Notice
 from backstay.engine.opening import Opener
 from backstay.engine.system import SystemChain
 from backstay.errors import (
@@ -31,18 +32,18 @@ from backstay.errors import (
     WriteRefused,
 )
 from backstay.events import Refs
+from backstay.governance.principals import WHATS, Directory
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.encoding import decode
 from backstay.store.journal import Journal, Write, genesis
+from backstay.store.keyring import ValueErased
 from backstay.store.payloads import Payloads, redact
-from backstay.store.views import Run, Wait, find_run, read_waiting
+from backstay.store.views import Run, Wait, find_run, read_waiting, system_events
 from backstay.types import Json, iso, journalable, seconds
 
 log = logging.getLogger("backstay")
-
-T = TypeVar("T")
 
 HOT_RUNS: Final = 1000
 """Runs kept in memory between activations."""
@@ -57,7 +58,7 @@ STORE_RETRY_SECONDS: Final = 0.5
 """How soon a run is tried again after the store could not commit."""
 
 LONGEST_STORE_RETRY: Final = 5.0
-ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed, WriteRefused)
+ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed, WriteRefused, ValueErased)
 """What a run cannot get over by itself: it is parked for an operator."""
 
 
@@ -74,9 +75,11 @@ class Runner:
         gateway: Gateway,
         workflows: Mapping[str, Workflow[..., Any]],
         settings: Mapping[str, Json],
+        on_notice: Sequence[Callable[[Notice], Any]] = (),
     ) -> None:
         self.journal, self.reader, self.clock, self.payloads = journal, reader, clock, payloads
         self.gateway, self.workflows, self.settings = gateway, workflows, settings
+        self.items = Items(self, gateway.queues, on_notice)
         self.opener = Opener(self)
         self.backlog = Backlog(self)
         self.dispatch = Dispatch(self._advance, self.fire_due, clock)
@@ -87,7 +90,7 @@ class Runner:
         self._starting: dict[tuple[str, str], asyncio.Event] = {}
         """Keyed starts whose commit is on its way: a second one waits for it."""
         self.door = asyncio.Semaphore(CHANGES_AT_ONCE)
-        """Who changes a waiting run from outside comes through here."""
+        """Who decides on, works on or signals a waiting run comes through here."""
         self._setbacks = 0
         """How often in a row the store did not commit."""
         self._fresh: dict[str, tuple[Activation, ev.RunStarted]] = {}
@@ -95,6 +98,8 @@ class Runner:
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
         self.system = SystemChain(journal, reader, clock)
+        self.directory = Directory.of(event for what in WHATS for event in system_events(reader, what))
+        self.system.listeners.append(self.directory.apply)
         gateway.on_breaker = self.backlog.breaker_moved
         self.backlog.load_switches()
 
@@ -219,7 +224,7 @@ class Runner:
         """The run's activation, ready to take an event: replayed, or if it needs attention with its head alone."""
         activation = self.activation(run)
         if not activation.loaded and not activation.row.ended:
-            if activation.row.status == "attention":
+            if activation.row.status == "attention" or activation.inflight:
                 activation.find_head()
             else:
                 activation.load()
@@ -236,20 +241,23 @@ class Runner:
             else:
                 del self._hot[oldest]
 
-    async def deliver(self, run: str, change: Callable[[Activation, Write], None]) -> None:
-        """Bring something from outside to a run: `change` stages it, then it is committed and the run activated."""
+    async def deliver(self, run: str, change: Callable[[Activation, Write], bool | None]) -> None:
+        """Bring something from outside to a run: `change` stages it, then it is committed and the run activated.
+
+        Unless `change` says False: then the workflow has no answer by it and goes on waiting.
+        """
         activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
         write, head, waits = Write(), activation.head, dict(activation.waits)
         try:
-            change(activation, write)
+            answers = change(activation, write) is not False
         except BaseException:
             activation.unstage(head, waits)
             raise
-        if activation.row.status == "waiting":
+        if answers and activation.row.status == "waiting":
             activation.set_status(write, "running")
-        await activation.commit(write, partial(self._delivered, activation))
+        await activation.commit(write, partial(self._delivered, activation) if answers else activation.poke)
 
     def _delivered(self, activation: Activation) -> None:
         activation.poke()
@@ -264,8 +272,13 @@ class Runner:
                 self.dispatch.activate(row[10])  # a child found by its key may have ended long ago
         for run, seq, kind, *_ in write.events:
             if seq == 1 and kind == "run_started":
-                self._begin_fresh(run)
+                try:
+                    self._begin_fresh(run)
+                except Exception as error:  # it exists all the same; whoever loads it next says what is wrong
+                    log.warning("run %s: %s; it is loaded anew", run, error)
+                    self._hot.pop(run, None)
                 self.dispatch.activate(run)
+        self.items.tell(write)
 
     def _begin_fresh(self, run: str) -> None:
         fresh = self._fresh.pop(run, None)
@@ -421,18 +434,22 @@ class Runner:
         except Exception as error:
             await self._needs_attention(self._hot.get(run), run, error)
 
-    def _fire(self, case: Activation, write: Write, moment: str) -> None:
+    def _fire(self, case: Activation, write: Write, moment: str) -> bool:
+        """Stage what is due; True when the workflow has an answer by it."""
+        answers = False
         for wait in list(case.waits.values()):
             if wait.wake_at is None or wait.wake_at > moment:
                 continue
-            at = self.clock.stamp()
+            if wait.kind in ITEMS:
+                answers |= self.items.fire(case, write, wait, moment)
+                continue
+            at, answers = self.clock.stamp(), True
             if wait.kind in ("timer", "signal"):
                 case.stage(write, ev.TimerFired(at=at, command=wait.command))
-            elif wait.kind == "approval":
-                case.stage(write, ev.ApprovalDecided(at=at, command=wait.command, verdict="expired", reason="expired"))
             elif wait.kind == "deadline":
                 case.stage(write, ev.DeadlinePassed(at=at, reason="the workflow's deadline passed"))
             case.clear_wait(write, wait.command)
+        return answers
 
     async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
         """Send a call from its backlog back to the gate."""

@@ -25,6 +25,7 @@ from backstay.governance.policy import Facts, Policy, Rule
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
+from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait
 from backstay.types import Json, journalable
 
@@ -37,6 +38,7 @@ class Rules(Protocol):
     limits: Limits
     switches: Switches
     breakers: Breakers
+    payloads: Payloads
 
 
 class Case(Protocol):
@@ -79,11 +81,13 @@ class Gate:
     approval: str | None = field(default=None, init=False)
     """The granted approval that the intent will consume."""
     rule: str = field(default="", init=False)
+    detected: bool = field(default=False, init=False)
+    """Whether the arguments look as if they held a secret that nobody tagged."""
 
     @property
     def private(self) -> bool:
         """Whether the arguments may hold private values: the same for every attempt of this call."""
-        return self.leaf.private or self.action.seals_arguments
+        return self.leaf.private or self.action.seals_arguments or self.detected
 
     def digest(self) -> str:
         """What an approval of exactly this call is bound to."""
@@ -120,7 +124,7 @@ def pinned_interface(_: Rules, gate: Gate) -> Refusal | None:
     return None
 
 
-def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
+def closed_arguments(rules: Rules, gate: Gate) -> Refusal | None:
     """The arguments fit the action's closed schema."""
     if gate.leaf.undoes:
         offered = gate.args
@@ -130,6 +134,7 @@ def closed_arguments(_: Rules, gate: Gate) -> Refusal | None:
         if text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:  # `in` tries a number first, and fails
             journalable(gate.args, f"arguments of action {gate.name!r}")
         gate.size, gate.values = len(text), gate.action.read_arguments(text)
+        gate.detected = rules.payloads.suspects(text)
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))
     return None

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from backstay.events import Event, SystemRecorded
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
-from backstay.store.journal import SYSTEM, Head, Journal, Write, genesis
+from backstay.store.journal import SYSTEM, Head, Journal, Then, Write, genesis
 from backstay.types import Json
 
 
@@ -18,6 +18,8 @@ class SystemChain:
     def __init__(self, journal: Journal, reader: Reader, clock: Clock) -> None:
         self._journal, self._reader, self._clock = journal, reader, clock
         self._head: Head = genesis(SYSTEM)
+        self.listeners: list[Callable[[Event], None]] = []
+        """Who hears of an event of the system once it is committed."""
         self.reload()
 
     def stage(self, write: Write, event: Event) -> None:
@@ -25,17 +27,21 @@ class SystemChain:
         self._head = write.append(SYSTEM, self._head, event)
 
     def record(
-        self, what: str, subject: str, detail: Json, by: str = "", lost: Callable[[], None] | None = None
+        self, what: str, subject: str, detail: Json, by: str = "", then: Then | None = None
     ) -> asyncio.Future[None]:
-        """Commit an event of its own; `lost` is called if that fails, whether or not anybody still awaits it."""
+        """Commit an event of its own; `then` hears of it, whether or not anybody still awaits it."""
         write = Write()
-        self.stage(write, SystemRecorded(at=self._clock.stamp(), by=by, what=what, subject=subject, detail=detail))
+        event = SystemRecorded(at=self._clock.stamp(), by=by, what=what, subject=subject, detail=detail)
+        self.stage(write, event)
 
         def told(fault: Exception | None) -> None:
             if fault is not None:
                 self.reload()
-                if lost is not None:
-                    lost()
+            else:
+                for listener in self.listeners:
+                    listener(event)
+            if then is not None:
+                then(fault)
 
         return self._journal.submit(write, told)
 

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from backstay.events.base import Event, Fault, Plan, Refs, SCHEMA, Trail
+from backstay.events.base import SCHEMA, Event, Fault, Plan, Refs, Trail
 from backstay.events.calls import (
     AttemptFailed,
     CallDenied,
@@ -58,13 +58,53 @@ from backstay.events.waits import (
 )
 
 __all__ = [
-    "ApprovalDecided", "ApprovalRequested", "AttemptFailed", "AttentionCleared", "AttentionRaised", "CallDenied",
-    "CallFailed", "CallIntended", "CallQueued", "CallRetried", "CallReturned", "CallSettled", "CallUnknown",
-    "CancelRequested", "ChildEnded", "ChildStarted", "DeadlinePassed", "Drawn", "EVENTS", "Event", "Fault",
-    "ItemAnswered", "ItemAsked", "ItemClaimed", "ItemCommented", "ItemEscalated", "ItemReassigned",
-    "ItemReleased", "ItemReminded", "KINDS", "Noted", "Plan", "Refs", "RunCancelled", "RunFailed", "RunFinished",
-    "RunStarted", "SCHEMA", "SignalReceived", "SystemRecorded", "TaskCompleted", "TaskOpened", "TimerFired",
-    "TimerSet", "Trail", "VoteCast", "WaitOpened",
+    "EVENTS",
+    "KINDS",
+    "SCHEMA",
+    "ApprovalDecided",
+    "ApprovalRequested",
+    "AttemptFailed",
+    "AttentionCleared",
+    "AttentionRaised",
+    "CallDenied",
+    "CallFailed",
+    "CallIntended",
+    "CallQueued",
+    "CallRetried",
+    "CallReturned",
+    "CallSettled",
+    "CallUnknown",
+    "CancelRequested",
+    "ChildEnded",
+    "ChildStarted",
+    "DeadlinePassed",
+    "Drawn",
+    "Event",
+    "Fault",
+    "ItemAnswered",
+    "ItemAsked",
+    "ItemClaimed",
+    "ItemCommented",
+    "ItemEscalated",
+    "ItemReassigned",
+    "ItemReleased",
+    "ItemReminded",
+    "Noted",
+    "Plan",
+    "Refs",
+    "RunCancelled",
+    "RunFailed",
+    "RunFinished",
+    "RunStarted",
+    "SignalReceived",
+    "SystemRecorded",
+    "TaskCompleted",
+    "TaskOpened",
+    "TimerFired",
+    "TimerSet",
+    "Trail",
+    "VoteCast",
+    "WaitOpened",
 ]  # fmt: skip
 
 EVENTS: Final[dict[str, type[Event]]] = {

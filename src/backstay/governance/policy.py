@@ -6,13 +6,13 @@ Pure: facts in, verdict out. The baseline rules apply only where no rule of the 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from typing import Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import AuthorError
-from backstay.types import Effect, iso
+from backstay.types import Effect, digest, iso
 
 Verdict: TypeAlias = Literal["allow", "hold", "deny"]
 """allow: go on. hold: a person must approve exactly this call. deny: the workflow gets `ActionDenied`."""
@@ -68,6 +68,8 @@ class Policy:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
+        self.digest = digest([asdict(rule) for rule in self.rules])
+        """SHA-256 over the table: the version of the policy."""
         self._ends = {rule.id: _end(rule) for rule in rules if rule.expires is not None}
         self._known: dict[Facts, Rule] = {}
         seen: set[str] = set()

@@ -72,11 +72,11 @@ def measure(value: Any) -> None:
     """Count what a value holds; raises ProgramLimit if it is too much or nested too deep."""
     if type(value) in _FLAT:
         return
-    if type(value) is Call:  # what else a call holds is the program's own
-        value = value.args
-    if type(value) is dict and len(value) <= 64 and _FLAT.issuperset(map(type, (*value, *value.values()))):
-        return
     count = depth = 0
+    if type(value) is Call:  # what else a call holds is the program's own
+        value, count, depth = value.args, 4, 1
+    if type(value) is dict and len(value) <= 60 and _FLAT.issuperset(map(type, (*value, *value.values()))):
+        return
     level: list[Any] = [value]
     while level:
         deeper: list[Any] = []

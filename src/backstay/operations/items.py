@@ -1,14 +1,16 @@
-"""One waiting item as the person sees it who must deal with it: what is shown, why it waits, what the form asks for."""
+"""One waiting item as the person sees it who must deal with it: what is shown, why it waits, what was said about it."""
 
 from __future__ import annotations
 
 import shlex
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, Final, cast
 
 from backstay import events as ev
 from backstay.events import Event
+from backstay.governance.approvals import folded
+from backstay.governance.principals import Capability, Directory
 from backstay.language import Program
 from backstay.operations.decisions import Decisions
 from backstay.operations.forms import Field, fields_of
@@ -32,11 +34,60 @@ COMMANDS: Final[dict[str, tuple[str, ...]]] = {
 }  # fmt: skip
 """What may be typed for each kind of item; a task's command is made of its form."""
 
+PAUSED: Final = ("answer {item} TEXT",)
+"""What may be typed while a question is open."""
+
+TAKES: Final[dict[str, Capability]] = {
+    "approval": "decide", "task": "work", "queued": "settle", "unknown": "settle", "diverted": "retry",
+    "switched": "retry", "attention": "retry",
+}  # fmt: skip
+"""What somebody must be able to do for an item of each kind to be theirs."""
+
 LAST: Final = 3
 """Decisions before an item that are told with it; the log has the rest."""
 
 ALL_OPTIONAL: Final = 2
 """Fields that the example of a form without required fields shows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Tally:
+    """How a decision stands: what it is about, and who voted so far."""
+
+    shown: str = ""
+    """Digest of the proposal; a decision can name it, and then counts for nothing else."""
+    quorum: int = 1
+    votes: tuple[ev.VoteCast, ...] = ()
+
+    @property
+    def words(self) -> str:
+        """The votes in a few words; empty where one person decides alone."""
+        if self.quorum == 1:
+            return ""
+        against = sum(vote.verdict == "rejected" for vote in self.votes)
+        return f"{len(self.votes) - against} of {self.quorum} votes{f', {against} against' if against else ''}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Said:
+    """Something that happened to an item while it waited."""
+
+    at: str
+    by: str
+    what: str
+    text: str = ""
+    files: tuple[dict[str, Json], ...] = ()
+
+    def as_json(self) -> dict[str, Json]:
+        return {"at": self.at, "by": self.by, "what": self.what, "text": self.text, "files": list(self.files)}
+
+    @property
+    def words(self) -> str:
+        """On one line: when, who, what, and the files by the beginning of their digest."""
+        kept = "".join(f" [{one['name']}, {one['bytes']} bytes, {str(one['digest'])[:12]}]" for one in self.files)
+        return (
+            f"{moment(self.at)} {' '.join(filter(None, (self.by, plain(self.text, LONG) if self.text else '')))}{kept}"
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,6 +108,8 @@ class Item:
     form: Json = None
     """JSON Schema of the answer."""
     fields: tuple[Field, ...] = ()
+    tally: Tally = Tally()
+    history: tuple[Said, ...] = ()
     do: tuple[str, ...] = ()
     """Command lines, each after the program's name."""
 
@@ -70,7 +123,10 @@ class Item:
         return {
             "show": self.show, "why": self.why, "action": self.action or None, "args": self.args,
             "decided": list(self.decided), "evidence": self.evidence, "error": self.error or None, "suggestion": self.suggestion or None,
-            "form": self.form, "fields": fields, "do": [f"backstay {line}" for line in self.do],
+            "form": self.form, "fields": fields, "shown": self.tally.shown or None, "quorum": self.tally.quorum,
+            "votes": [{"by": vote.by, "behalf": vote.behalf or None, "verdict": vote.verdict, "reason": vote.reason,
+                       "code": vote.code or None, "at": vote.at} for vote in self.tally.votes],
+            "history": [each.as_json() for each in self.history], "do": [f"backstay {line}" for line in self.do],
         }  # fmt: skip
 
     def facts(self) -> Iterator[tuple[str, str]]:
@@ -84,7 +140,17 @@ class Item:
         yield "evidence", plain(self.evidence, LONG) if self.evidence else ""
         yield from (("error", self.error), ("suggestion", self.suggestion))
         yield "due", moment(self.wait.due_at) if self.wait.due_at else ""
-        yield "claimed by", self.wait.claimed_by or ""
+        yield from self._standing()
+
+    def _standing(self) -> Iterator[tuple[str, str]]:
+        """Who has it, how the votes stand, and what was said about it."""
+        wait, until = self.wait, f" until {moment(self.wait.claimed_until)}" if self.wait.claimed_until else ""
+        yield "claimed by", f"{wait.claimed_by}{until}" if wait.claimed_by else ""
+        yield "meant for", wait.assigned
+        yield "paused", f"until {wait.requester} answers, since {moment(wait.asked_at)}" if wait.asked_at else ""
+        yield "proposal", self.tally.shown[:12]
+        yield "so far", self.tally.words
+        yield from ((each.what, each.words) for each in self.history)
 
 
 def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program | None = None) -> Item:
@@ -95,7 +161,7 @@ def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program |
     called = next((event for event in reversed(own) if getattr(event, "args", None) is not None), opened)
     form = opened.form if isinstance(opened, ev.TaskOpened) else None
     fields, item = tuple(fields_of(form)), f"{short}/{wait.command}"
-    lines = tuple(line.format(item=item) for line in COMMANDS.get(wait.kind, ()))
+    lines = tuple(line.format(item=item) for line in (PAUSED if wait.asked_at else COMMANDS.get(wait.kind, ())))
     fault: ev.Fault | None = getattr(opened, "fault", None)
     return Item(
         wait=wait,
@@ -110,8 +176,65 @@ def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program |
         decided=tuple(decisions.tell(told)[0] for told in decisions.fold(getattr(opened, "path", None) or ()))[-LAST:],
         form=form,
         fields=fields,
-        do=tuple(_done(item, fields, form)) if wait.kind == "task" else lines,
+        tally=tally(own),
+        history=tuple(_history(own)),
+        do=tuple(_done(item, fields, form)) if wait.kind == "task" and not wait.asked_at else lines,
     )
+
+
+def tally(own: Iterable[Event]) -> Tally:
+    """How the decision stands that was asked for last, from the events of its command in order."""
+    found = Tally()
+    for event in own:
+        if isinstance(event, ev.ApprovalRequested):
+            found = Tally(shown=event.shown, quorum=event.quorum)
+        elif isinstance(event, ev.VoteCast):
+            found = replace(found, votes=(*found.votes, event))
+    return found
+
+
+def _history(own: Sequence[Event]) -> Iterator[Said]:
+    for event in own:
+        told = SAID.get(type(event))
+        if told is not None:
+            what, words = told
+            kept = cast("list[dict[str, Json]]", getattr(event, "files", None) or [])
+            yield Said(at=event.at, by=event.by, what=what, text=words(event), files=tuple(kept))
+
+
+SAID: Final[dict[type[Event], tuple[str, Callable[[Any], str]]]] = {
+    ev.VoteCast: ("vote", lambda event: in_place(event, ": ".join(filter(None, (event.verdict, event.code, event.reason))))),
+    ev.ItemAsked: ("question", lambda event: event.question),
+    ev.ItemAnswered: ("answer", lambda event: event.answer),
+    ev.ItemCommented: ("comment", lambda event: event.text),
+    ev.ItemReassigned: ("reassigned", lambda event: ", ".join(filter(None, (f"to {given_to(event)}", event.reason)))),
+    ev.ItemReminded: ("reminded", lambda event: ""),
+    ev.ItemEscalated: ("escalated", lambda event: f"to {event.queue}"),
+}  # fmt: skip
+"""Event -> its label and words in an item's history."""
+
+
+def in_place(event: Any, words: str) -> str:
+    """What somebody did, and for whom if not for themselves."""
+    return f"{words} (in place of {event.behalf})" if event.behalf else words
+
+
+def given_to(event: ev.ItemReassigned) -> str:
+    """Where an item went: to a queue, or to somebody of it."""
+    return f"{event.to} ({event.queue})" if event.to else event.queue
+
+
+def is_for(wait: Wait, name: str, members: Sequence[str], directory: Directory, at: str) -> bool:
+    """Whether it is somebody's turn: they have it, it is meant for them, they may take it, or were asked something."""
+    own = bool(directory.persons_behind(name) & directory.persons_behind(wait.requester))
+    if wait.asked_at is not None:
+        return own
+    for one in (wait.claimed_by, wait.assigned):
+        if one:
+            return folded(one) == folded(name)
+    if (wait.kind == "approval" and own) or TAKES.get(wait.kind) not in directory.capabilities(name):
+        return False
+    return not members or directory.stands_in(name, members, at, wait.queue, requester=wait.requester) is not None
 
 
 def _done(item: str, fields: Sequence[Field], form: Json) -> Iterator[str]:

@@ -14,6 +14,7 @@ from backstay import events as ev
 from backstay.events import Event
 from backstay.language import Program
 from backstay.operations.decisions import Decisions, repeated
+from backstay.operations.items import given_to, in_place
 from backstay.operations.wording import moment, pairs, plain, span
 from backstay.store.views import Run, Stored
 from backstay.types import Json
@@ -218,10 +219,16 @@ class Teller:
         self.add(seq, event, "asked", asked, [*details, *_due(event.due)])
 
     def approval_decided(self, seq: int, event: ev.ApprovalDecided) -> None:
-        self.deciders[event.command] = event.by
-        words = VERDICTS[event.verdict]
+        votes = [f"{vote['by']} {vote['verdict']}" for vote in event.votes or ()]
+        self.deciders[event.command] = ", ".join(str(vote["by"]) for vote in event.votes or ()) or event.by
+        words = in_place(event, VERDICTS[event.verdict])
         reason = "" if event.verdict == "expired" else event.reason
-        self.add(seq, event, "answered", words, [("reason", reason), *self.took(event)])
+        details = [("code", event.code), ("reason", reason), ("votes", ", ".join(votes)), *self.took(event)]
+        self.add(seq, event, "answered", words, details)
+
+    def vote_cast(self, seq: int, event: ev.VoteCast) -> None:
+        words = in_place(event, f"Voted: {event.verdict}")
+        self.add(seq, event, "answered", words, [("code", event.code), ("reason", event.reason), *self.took(event)])
 
     def task_opened(self, seq: int, event: ev.TaskOpened) -> None:
         self.opened[event.command] = event
@@ -229,13 +236,36 @@ class Teller:
         self.add(seq, event, "asked", f"Task for {event.queue}{title}", [*_shown(event), *_due(event.due)])
 
     def task_completed(self, seq: int, event: ev.TaskCompleted) -> None:
-        self.add(seq, event, "answered", "Task done", [*pairs(event.value), *self.took(event)])
+        self.add(seq, event, "answered", in_place(event, "Task done"), [*pairs(event.value), *self.took(event)])
 
     def claimed(self, seq: int, event: ev.ItemClaimed) -> None:
-        self.add(seq, event, "answered", "Took it on", self.took(event))
+        until = [("until", moment(event.until))] if event.until else []
+        self.add(seq, event, "answered", in_place(event, "Took it on"), [*until, *self.took(event)])
 
     def released(self, seq: int, event: ev.ItemReleased) -> None:
-        self.add(seq, event, "answered", "Gave it back to the queue")
+        if event.by:
+            self.add(seq, event, "answered", "Gave it back to the queue")
+        else:
+            self.add(seq, event, "wait", "Its time with one person ran out; it is back in the queue")
+
+    def reassigned(self, seq: int, event: ev.ItemReassigned) -> None:
+        self.add(seq, event, "asked", f"Gave it to {given_to(event)}", [("reason", event.reason)])
+
+    def asked(self, seq: int, event: ev.ItemAsked) -> None:
+        self.add(seq, event, "asked", "Asked back; the clock stands still", [("question", plain(event.question))])
+
+    def item_answered(self, seq: int, event: ev.ItemAnswered) -> None:
+        self.add(seq, event, "answered", "Answered", [("answer", plain(event.answer)), *_due(event.due)])
+
+    def commented(self, seq: int, event: ev.ItemCommented) -> None:
+        files = [("file", f"{one['name']}, {one['bytes']} bytes, {one['digest']}") for one in event.files or ()]
+        self.add(seq, event, "note", f"Comment: {plain(event.text)}", files)
+
+    def reminded(self, seq: int, event: ev.ItemReminded) -> None:
+        self.add(seq, event, "wait", "Nobody has acted yet; the queue was reminded", self.took(event))
+
+    def escalated(self, seq: int, event: ev.ItemEscalated) -> None:
+        self.add(seq, event, "asked", f"Nobody acted in time; it moved on to {event.queue}", self.took(event))
 
     # --- time, signals, children, values ---
 
@@ -377,6 +407,13 @@ TELLERS: Final[dict[type[Event], Callable[[Teller, int, Any], None]]] = {
     ev.TaskCompleted: Teller.task_completed,
     ev.ItemClaimed: Teller.claimed,
     ev.ItemReleased: Teller.released,
+    ev.ItemReassigned: Teller.reassigned,
+    ev.ItemAsked: Teller.asked,
+    ev.ItemAnswered: Teller.item_answered,
+    ev.ItemCommented: Teller.commented,
+    ev.ItemReminded: Teller.reminded,
+    ev.ItemEscalated: Teller.escalated,
+    ev.VoteCast: Teller.vote_cast,
     ev.TimerSet: Teller.timer_set,
     ev.TimerFired: Teller.timer_fired,
     ev.WaitOpened: Teller.wait_opened,

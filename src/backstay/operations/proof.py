@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, Final
 
 from pydantic_core import to_jsonable_python
@@ -17,13 +18,14 @@ from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, Wa
 from backstay.engine.frames import Open
 from backstay.engine.gateway import idempotency_key
 from backstay.engine.replay import Machine
-from backstay.errors import BackstayError, DefinitionMissing, JournalCorrupted, JournalMismatch
+from backstay.errors import BackstayError, DefinitionMissing, JournalCorrupted, JournalMismatch, OperatorError
 from backstay.events import Event
 from backstay.language import Program, compile_definition
 from backstay.store.database import Reader
 from backstay.store.journal import genesis, link
 from backstay.store.payloads import Payloads, redact
 from backstay.store.views import Run, Stored, Wait, find_run, read_events, read_wait
+from backstay.types import DATA_CLASS
 
 CONSISTENT_READS: Final = 20
 """How often a live run is read again until its journal and its waits are of one moment."""
@@ -45,9 +47,13 @@ class Proof:
     mismatch: str = ""
     event: int | None = None
     line: int | None = None
+    erased: int = 0
+    """Private values that are gone: then `event` is how far the rest could be compared, with pseudonyms in their place."""
 
 
-class _Differs(Exception):
+class Differs(Exception):
+    """Where a case is not equal: the event and the line, as far as they are known."""
+
     def __init__(self, what: str, seq: int | None = None, line: int | None = None) -> None:
         self.seq, self.line = seq, line
         super().__init__(what)
@@ -55,75 +61,122 @@ class _Differs(Exception):
 
 def prove(reader: Reader, payloads: Payloads, run: str) -> Proof:
     """Re-derive a run; raises NotFound. Anything that does not fit is told in the proof, not raised."""
-    row, stored, waits = _read(reader, run)
-    version = row.version
+    row, stored, waits, unreadable = _read(reader, run)
+    version, mismatch = row.version, None
+    erased: list[str] = []
     try:
+        if unreadable is not None:
+            raise unreadable
         _check_chain(row, stored)
-        program = _program(reader, version)
-        machine = _derive(row, stored, program, payloads)
+        program = read_program(reader, version)
+        machine = _derive(row, stored, program, payloads, erased)
         _check_waits(row, machine, waits)
-        mismatch: BackstayError | _Differs | None = None
-    except (_Differs, BackstayError) as error:
+    except (Differs, BackstayError) as error:
         mismatch = error
+    except Exception as error:  # a journal that was tampered with can break anything; the other cases go on
+        mismatch = Differs(f"replay breaks off with {type(error).__name__}: {error}")
+    damaged = isinstance(mismatch, OperatorError) or isinstance(getattr(mismatch, "__cause__", None), OperatorError)
+    limited = bool(erased) and not (damaged and not isinstance(mismatch, JournalMismatch))
     return Proof(
-        run=row.id, workflow=row.workflow, version=version, status=row.status, equal=mismatch is None,
-        events=len(stored), mismatch=str(mismatch or ""), event=getattr(mismatch, "seq", None),
+        run=row.id, workflow=row.workflow, version=version, status=row.status, equal=mismatch is None or limited,
+        events=len(stored), mismatch="" if limited else str(mismatch or ""), erased=len(set(erased)), event=getattr(mismatch, "seq", None),
         line=getattr(mismatch, "line", None), **_counts(stored),
     )  # fmt: skip
 
 
-def _read(reader: Reader, run: str) -> tuple[Run, list[Stored], list[Wait]]:
+def read_case(reader: Reader, run: str) -> tuple[Run, list[Stored]]:
+    """A run and its journal, whose chain holds; raises NotFound, JournalCorrupted, or Differs naming the event."""
+    row, stored, _, unreadable = _read(reader, run)
+    if unreadable is not None:
+        raise unreadable
+    _check_chain(row, stored)
+    return row, stored
+
+
+def _read(reader: Reader, run: str) -> tuple[Run, list[Stored], list[Wait], JournalCorrupted | None]:
     """The run, its journal and its waits; read again while a worker is writing in between."""
     row = find_run(reader, run)
     stored: list[Stored] = []
     waits: list[Wait] = []
+    unreadable: JournalCorrupted | None = None
     for _ in range(CONSISTENT_READS):
         row = find_run(reader, row.id)
         try:
-            stored = read_events(reader, row.id)
-        except JournalCorrupted:
-            stored = []
+            stored, unreadable = read_events(reader, row.id), None
+        except JournalCorrupted as error:
+            stored, unreadable = [], error
         waits = [read_wait(item) for item in reader.all("waits_of_run", (row.id,))]
         if row == find_run(reader, row.id) and reader.value("head_of_run", (row.id,)) == (
             stored[-1].seq if stored else None
         ):
             break
-    return row, stored, waits
+    return row, stored, waits, unreadable
 
 
 def _check_chain(row: Run, stored: list[Stored]) -> None:
     seq, head = genesis(row.id)
     for item in stored:
         if item.seq != seq + 1 or link(head, row.id, item.seq, item.kind, item.body) != item.hash:
-            raise _Differs(f"event {item.seq} ({item.kind}) does not match its hash chain: it was changed", item.seq)
+            raise Differs(f"event {item.seq} ({item.kind}) does not match its hash chain: it was changed", item.seq)
         seq, head = item.seq, item.hash
     if not stored or not isinstance(stored[0].event, ev.RunStarted):
-        raise _Differs("the journal cannot be read, or does not begin with run_started", 1)
+        raise Differs("the journal cannot be read, or does not begin with run_started", 1)
     if row.seq > seq:
-        raise _Differs(f"the journal ends at event {seq}, but the run had {row.seq}: its tail was cut off", seq)
+        raise Differs(f"the journal ends at event {seq}, but the run had {row.seq}: its tail was cut off", seq)
 
 
-def _program(reader: Reader, version: str) -> Program:
+def read_program(reader: Reader, version: str) -> Program:
+    """A stored definition, compiled once per process; raises DefinitionMissing."""
     found = reader.one("definition", (version,))
     if found is None:
         raise DefinitionMissing(f"definition {version[:12]} is not in the store")
-    return compile_definition(found["text"], version)
+    return compiled(found["text"], version)
 
 
-def _derive(row: Run, stored: list[Stored], program: Program, payloads: Payloads) -> Machine:
+@lru_cache(maxsize=128)
+def compiled(text: str, version: str) -> Program:
+    """Compiling takes a tenth of a second, and many runs share a version."""
+    return compile_definition(text, version)
+
+
+def restored(payloads: Payloads, item: Stored, secrets: dict[str, str], erased: list[str] | None = None) -> Event:
+    """An event with its private and large values; raises Differs naming the event when one is missing or damaged."""
+    try:
+        return payloads.restore(item.event, secrets, erased)
+    except (BackstayError, LookupError, TypeError, ValueError) as error:
+        raise Differs(f"event {item.seq} ({item.kind}) cannot be read whole: {error}", item.seq) from error
+
+
+def _derive(row: Run, stored: list[Stored], program: Program, payloads: Payloads, erased: list[str]) -> Machine:
     secrets: dict[str, str] = {}
-    started = payloads.restore(stored[0].event, secrets)
+    started = restored(payloads, stored[0], secrets, erased)
     assert isinstance(started, ev.RunStarted)
     machine = Machine(row.id, program, started, secrets)
     for item in stored[1:]:
-        event = payloads.restore(item.event, secrets)
+        event = restored(payloads, item, secrets, erased)
         _check_asked(machine, event, item.seq)
+        if isinstance(event, ev.CallIntended):
+            _check_key(machine, event, item.seq, payloads)
         machine.apply(event, item.seq)
         if type(event) in ENDS:
             _check_end(machine, event, item.seq)
     if stored[-1].kind not in {ev.KINDS[kind] for kind in ENDS} and row.ended:
-        raise _Differs(f"the run is recorded as {row.status}, but its journal has no end", stored[-1].seq)
+        raise Differs(f"the run is recorded as {row.status}, but its journal has no end", stored[-1].seq)
     return machine
+
+
+def _check_key(machine: Machine, event: ev.CallIntended, seq: int, payloads: Payloads) -> None:
+    """An effect is intended under the key of its run, place and arguments; where these are private, under a keyed one."""
+    leaf = machine.find(event.command)
+    if leaf is None or leaf.id.startswith("c"):
+        return
+    plain = idempotency_key(machine.run, leaf, event.action, leaf.args)
+    interface = machine.program.interfaces.get(event.action)
+    private = leaf.private or (interface is not None and DATA_CLASS in str(interface.arguments))
+    derived = payloads.mac(plain)[:40] if private else plain
+    if event.key != derived:
+        what = f"event {seq} (call_intended) recorded key {event.key!r}, replay asks for {derived!r}"
+        raise Differs(what, seq, machine.program.line_of(leaf.site))
 
 
 # --- what was asked -----------------------------------------------------------------------------------
@@ -139,17 +192,11 @@ def _check_asked(machine: Machine, event: Event, seq: int) -> None:
         if recorded != derived:
             line = machine.program.line_of(leaf.site)
             what = f"event {seq} ({ev.KINDS[type(event)]}) recorded {name} {recorded!r}, replay asks for {derived!r}"
-            raise _Differs(what, seq, line)
+            raise Differs(what, seq, line)
 
 
 Compared = list[tuple[str, Any, Any]]
 """(what, recorded, derived)"""
-
-
-def _asked_call(machine: Machine, leaf: Open, event: ev.CallIntended) -> Compared:
-    if leaf.id.startswith("c"):
-        return []
-    return [("key", event.key, idempotency_key(machine.run, leaf, event.action, leaf.args))]
 
 
 def _asked_approval(machine: Machine, leaf: Open, event: ev.ApprovalRequested) -> Compared:
@@ -200,7 +247,6 @@ def _asked_note(machine: Machine, leaf: Open, event: ev.Noted) -> Compared:
 
 
 ASKED: Final[dict[type[Event], Callable[[Machine, Open, Any], Compared]]] = {
-    ev.CallIntended: _asked_call,
     ev.ApprovalRequested: _asked_approval,
     ev.TaskOpened: _asked_task,
     ev.WaitOpened: _asked_wait,
@@ -217,17 +263,17 @@ ASKED: Final[dict[type[Event], Callable[[Machine, Open, Any], Compared]]] = {
 def _check_end(machine: Machine, event: Any, seq: int) -> None:
     outcome, recorded = machine.outcome, ENDS[type(event)]
     if outcome is None:
-        raise _Differs(f"event {seq} ends the run, but on replay it still waits for {_named(machine)}", seq)
+        raise Differs(f"event {seq} ends the run, but on replay it still waits for {_named(machine)}", seq)
     if outcome.status != recorded:
-        raise _Differs(f"event {seq} records {recorded}, but on replay the run {outcome.status}", seq)
+        raise Differs(f"event {seq} records {recorded}, but on replay the run {outcome.status}", seq)
     if isinstance(event, ev.RunFinished) and event.result != outcome.result:
-        raise _Differs(f"event {seq} recorded the result {event.result!r}, replay gives {outcome.result!r}", seq)
+        raise Differs(f"event {seq} recorded the result {event.result!r}, replay gives {outcome.result!r}", seq)
     if isinstance(event, ev.RunFailed) and outcome.fault is not None and event.fault != outcome.fault:
-        raise _Differs(f"event {seq} recorded {event.fault!r}, replay gives {outcome.fault!r}", seq, outcome.fault.line)
+        raise Differs(f"event {seq} recorded {event.fault!r}, replay gives {outcome.fault!r}", seq, outcome.fault.line)
     if isinstance(event, ev.RunCancelled) and event.reason != outcome.reason:
-        raise _Differs(f"event {seq} recorded the reason {event.reason!r}, replay gives {outcome.reason!r}", seq)
+        raise Differs(f"event {seq} recorded the reason {event.reason!r}, replay gives {outcome.reason!r}", seq)
     if machine.trail:
-        raise _Differs(f"replay decides {machine.trail[0]!r} before the end, the journal does not", seq)
+        raise Differs(f"replay decides {machine.trail[0]!r} before the end, the journal does not", seq)
 
 
 ENDS: Final[dict[type[Event], str]] = {
@@ -246,15 +292,15 @@ def _check_waits(row: Run, machine: Machine, waits: list[Wait]) -> None:
     missing = derived - recorded if row.status == "waiting" or row.ended else set[str]()
     extra = recorded - derived
     if extra:
-        raise _Differs(f"the store lists waits for {', '.join(sorted(extra))}, which the program does not ask for")
+        raise Differs(f"the store lists waits for {', '.join(sorted(extra))}, which the program does not ask for")
     if missing:
         named = ", ".join(sorted(missing))
-        raise _Differs(f"the program waits for {named}, but the store does not list that")
+        raise Differs(f"the program waits for {named}, but the store does not list that")
     for wait in waits:
         leaf = machine.find(wait.command)
         if leaf is not None and wait.kind not in _kinds(leaf):
             line = machine.program.line_of(leaf.site)
-            raise _Differs(
+            raise Differs(
                 f"{wait.command} is recorded as {wait.kind!r}, but on replay it is {leaf.state!r}", None, line
             )
 
@@ -294,4 +340,4 @@ def _counts(stored: list[Stored]) -> dict[str, int]:
     return {"commands": len(commands), "branches": branches, "effects": len(effects)}
 
 
-__all__ = ["JournalMismatch", "Proof", "prove"]
+__all__ = ["Differs", "JournalMismatch", "Proof", "compiled", "prove", "read_case", "read_program", "restored"]

@@ -18,8 +18,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 @cache
 def queries() -> dict[str, str]:
-    """The named statements of `sql/queries.sql`."""
-    text = (resources.files("backstay.store") / "sql" / "queries.sql").read_text("utf-8")
+    """The named statements of `sql/queries.sql` and `sql/metrics.sql`."""
+    folder = resources.files("backstay.store") / "sql"
+    text = "\n".join((folder / name).read_text("utf-8") for name in ("queries.sql", "metrics.sql"))
     found: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in text.splitlines():
@@ -114,7 +115,7 @@ def _statements(text: str) -> list[str]:
 
 
 class Reader:
-    """A connection that only reads, by the names of `sql/queries.sql`."""
+    """A connection that only reads, by the names of `queries()`."""
 
     def __init__(self, path: Path) -> None:
         self._connection = connect(path, readonly=True)

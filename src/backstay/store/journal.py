@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import logging
 import sqlite3
 import threading
 from collections.abc import Callable, Iterable
@@ -23,6 +24,8 @@ from backstay.events import Event
 from backstay.store.database import connect, migrate, queries
 from backstay.store.encoding import encode
 
+log = logging.getLogger("backstay")
+
 SYSTEM: Final = "system"
 """The run id of the system's own chain."""
 
@@ -36,10 +39,13 @@ TABLES: Final[dict[str, tuple[str, ...]]] = {
     ),
     "waits": (
         "run", "command", "kind", "queue", "title", "opened_at", "due_at", "wake_at", "claimed_by", "requester", "subject",
+        "priority", "claimed_until", "assigned", "asked_at",
     ),
     "definitions": ("version", "name", "text", "stored_at"),
     "blobs": ("digest", "data"),
     "sealed": ("token", "cipher"),
+    "person_keys": ("id", "person", "wrapped"),
+    "checkpoints": ("size", "note", "made_at"),
 }  # fmt: skip
 """Columns of the tables that a Write may change besides `events`, in the order of their rows."""
 
@@ -49,6 +55,7 @@ PUT: Final = {
         " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in TABLES["runs"]),
     ),
     "waits": ("INSERT OR REPLACE", ""),
+    "person_keys": ("INSERT OR REPLACE", ""),
 }
 """How a row is written where it may change. Not REPLACE for runs: it would silently delete another run of the same key.
 Rows of the other tables are addressed by their content and never change: writing one again is nothing."""
@@ -111,6 +118,14 @@ Pending = tuple[Write, "asyncio.Future[None]", Then | None]
 Batch = list[Pending]
 
 
+PATIENCE: Final = 10_000
+"""Milliseconds that the journal's thread waits for another process's transaction; the loop waits for none."""
+
+
+class StoreBusy(StoreUnavailable):
+    """Another process holds the store's lock."""
+
+
 @dataclass(frozen=True, slots=True)
 class Filled:
     """A transaction that holds its rows and has not been synced: what is true once it is."""
@@ -132,6 +147,7 @@ class Journal:
         self._connection = connect(path)
         self._connection.execute(f"PRAGMA synchronous = {'OFF' if synchronous == 'OFF' else 'FULL'}")
         migrate(self._connection)
+        self._connection.execute("PRAGMA busy_timeout = 0")
         self._epoch: int = self._connection.execute(queries()["take_ownership"]).fetchall()[0][0]
         row = self._connection.execute(queries()["last_commit"]).fetchone()
         self._commit: tuple[int, int, bytes] = tuple(row) if row else (0, 0, hashlib.sha256(b"backstay").digest())
@@ -139,7 +155,10 @@ class Journal:
         self._pending: Batch = []
         self._syncing = False
         """Whether the connection is the writer's thread's now; otherwise it is the loop's."""
+        self._refusing = False
+        """Whether new writes are turned away."""
         self._closing = False
+        """Whether the connection is that of `close`."""
         self._lock = threading.Lock()
         """Held while a transaction is filled, so that closing does not come in between."""
         self._fault: Exception | None = None
@@ -156,7 +175,7 @@ class Journal:
         then: called once in the loop, before whoever awaits goes on, and also when nobody awaits any more; what it raises
         goes to the future.
         """
-        if self._closing or self._fault:
+        if self._refusing or self._fault:
             fault = self._fault or StoreUnavailable("the store is closed")
             if then is not None:
                 then(fault)
@@ -178,27 +197,57 @@ class Journal:
                 return
             batch, self._pending = self._pending, []
             self._syncing = True
-            self._filled.put((batch, self._fill([write for write, *_ in batch])))
+            try:
+                filled = self._fill([write for write, *_ in batch])
+            except BaseException:  # interrupted: nothing has happened, and it is tried again if the loop lives on
+                self._rollback()
+                self._pending, self._syncing = batch + self._pending, False
+                asyncio.get_running_loop().call_soon(self._fill_next)
+                raise
+            self._filled.put((batch, filled))
 
     def _synced(self, batch: Batch, faults: list[Exception | None]) -> None:
         self._syncing = False
-        for (_, future, then), fault in zip(batch, faults, strict=True):
-            error = fault
-            if then is not None:
-                try:
-                    then(fault)
-                except Exception as raised:
-                    error = raised
-            if future.done():
-                continue
-            if error is None:
-                future.set_result(None)
-            else:
-                future.set_exception(error)
+        told = 0
+        try:
+            for pending, fault in zip(batch, faults, strict=True):
+                told += 1
+                self._tell_one(pending, fault)
+        finally:  # interrupted: the rest must hear of it too
+            if told < len(batch):
+                asyncio.get_running_loop().call_soon(self._synced, batch[told:], faults[told:])
         self._fill_next()
+
+    def _tell_one(self, pending: Pending, fault: Exception | None) -> None:
+        _, future, then = pending
+        if then is not None:
+            try:
+                then(fault)
+            except Exception as raised:
+                fault = raised
+                if future.done():
+                    log.exception("after a commit: %s", raised)
+        if future.done():
+            return
+        if fault is None:
+            future.set_result(None)
+        else:
+            future.set_exception(fault)
+
+    @property
+    def fault(self) -> Exception | None:
+        """Why nothing can be written any more, if so: another worker has taken the store over."""
+        return self._fault
+
+    async def drain(self) -> None:
+        """Turn new writes away and return when everything handed in was committed and told."""
+        self._refusing = True
+        while self._pending or self._syncing:
+            await asyncio.sleep(0.001)
 
     def close(self) -> None:
         """Commit what is pending, then stop the thread and fold the write-ahead log into the file."""
+        self._refusing = True
         with self._lock:
             self._closing = True
         self._filled.put(None)
@@ -225,10 +274,20 @@ class Journal:
 
     def _sync(self, batch: Batch, filled: Filled | Exception) -> list[Exception | None]:
         """Commit all writes together; if that cannot be, each on its own, so that one bad write fails alone."""
+        if isinstance(filled, StoreBusy):
+            filled = self._fill_patiently([write for write, *_ in batch])
         fault = filled if isinstance(filled, Exception) else self._end(filled)
-        if fault is None or len(batch) == 1 or isinstance(fault, StoreFenced):
+        if fault is None or len(batch) == 1 or isinstance(fault, StoreFenced | StoreBusy):
             return [fault] * len(batch)
         return [self._alone(write) for write, *_ in batch]
+
+    def _fill_patiently(self, writes: list[Write]) -> Filled | Exception:
+        """Somebody else's transaction is under way: wait for its end here, where that holds nobody up."""
+        self._connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+        try:
+            return self._fill(writes)
+        finally:
+            self._connection.execute("PRAGMA busy_timeout = 0")
 
     def _alone(self, write: Write) -> Exception | None:
         filled = self._fill([write])
@@ -247,10 +306,15 @@ class Journal:
             self._heads.update(filled.heads)
             if len(self._heads) > REMEMBERED_CHAINS:
                 self._heads.clear()
-            if self._on_commit:
-                self._on_commit(filled.commit[0])
         except Exception as error:
             return self._undone(error)
+        if self._on_commit:
+            try:
+                self._on_commit(filled.commit[0])
+            except StoreFenced as error:  # a test that lets the worker die here
+                return self._undone(error)
+            except Exception as error:
+                log.exception("on_commit: %s", error)
         return None
 
     def _undone(self, error: Exception) -> Exception:
@@ -264,6 +328,10 @@ class Journal:
             if "runs.key" in str(error):  # two starts under one key at the same moment: the second finds the first
                 return StoreUnavailable(f"another run was started under the same key just now ({error})")
             return WriteRefused(f"the store refused a write: {error}")
+        if isinstance(error, sqlite3.OperationalError) and error.sqlite_errorcode == sqlite3.SQLITE_BUSY:
+            return StoreBusy(
+                f"another process holds the store ({error}); close the tool that does. Work goes on by itself"
+            )
         if isinstance(error, sqlite3.Error):
             return StoreUnavailable(
                 f"the store could not commit ({error}); nothing acknowledged is lost. Free disk space or mend the disk;"

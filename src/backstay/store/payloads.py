@@ -1,19 +1,20 @@
 """Values on their way into and out of the journal: private ones sealed, large ones offloaded.
 
 An event keeps a pseudonym where a private value stood, or null where a large one stood, and its `refs` say where the
-value really lies. The pseudonym is keyed: the same value gives the same token, and nobody without the key can guess it.
+value really lies. The pseudonym is keyed, by the installation's key or by that of the person whose value it is: the same
+value gives the same token, nobody without the key can guess it, and with the person's key both value and guess are gone.
 """
 
 from __future__ import annotations
 
 import hashlib
-import hmac
 import json
 import os
-from collections.abc import Mapping
-from dataclasses import fields, replace
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import Any, Final, TypeVar, cast
+from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -23,7 +24,8 @@ from backstay.errors import OperatorError
 from backstay.events import Event, Refs
 from backstay.store.database import Reader
 from backstay.store.journal import Write
-from backstay.types import DATA_CLASS, Json, canonical
+from backstay.store.keyring import MARK, Keyring, People, ValueErased, keyed, people_of, plain_name
+from backstay.types import DATA_CLASS, SUBJECT, Json, canonical
 
 OFFLOAD_BYTES: Final = 64 * 1024
 """A value larger than this lies beside the journal, under the digest of its content."""
@@ -33,19 +35,45 @@ REMEMBERED_SCHEMAS: Final = 1000
 MIN_SECRET: Final = 4
 """Shorter private values are sealed in their own field but not searched for in other text."""
 
+SHORTEST_NUMBER: Final = 10**8
+"""A smaller whole number is nothing that a detector finds."""
+
 EARLY: Final = "early-signal"
 """Class under which a signal is sealed whole that came before anybody knew its type; not all of it is private."""
 
+TOKEN: Final = re.compile(r"[\w-]{1,64}:[0-9a-f]{20}@[0-9a-f]{16}(?:\+[0-9a-f]{16})*")
+"""The pseudonym of a value that lies under the keys of people."""
+
+ERASED: Final = "(erased)"
+
 E = TypeVar("E", bound=Event)
+
+
+class Found(Protocol):
+    """What a detector found in a text: its data class and its place."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def start(self) -> int: ...
+    @property
+    def end(self) -> int: ...
+
+
+class Detects(Protocol):
+    """Finds private values that nobody tagged; `suspects` is the cheap question about a value written as JSON."""
+
+    def suspects(self, written: str) -> bool: ...
+    def find(self, text: str) -> Sequence[Found]: ...
 
 
 class Payloads:
     """Seals, offloads and restores values; `secrets` maps each private text that was met to its pseudonym."""
 
-    def __init__(self, home: Path, reader: Reader) -> None:
-        self._path = home / "seal.key"
+    def __init__(self, home: Path, reader: Reader, detector: Detects | None = None) -> None:
+        self.keyring = Keyring(home, reader)
         self._reader = reader
-        self._key: bytes | None = None
+        self._detector = detector
         self._tagged: dict[int, tuple[Json, bool]] = {}
 
     # --- writing ---
@@ -54,42 +82,78 @@ class Payloads:
         self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None,
         secrets: Mapping[str, str] | None = None,
     ) -> Json:  # fmt: skip
-        """Seal what the schema tags in `value` and what the run knows to be private, then offload it when large.
+        """Seal what is tagged in `value`, known to the run as private, or detected; then offload it when large.
 
         pointer: where the value stands in the event. secrets: private texts that the run has met.
         """
-        value = self.seal_tagged(write, value, pointer, refs, schema)
+        value = self.seal_tagged(write, value, pointer, refs, schema, secrets)
         if secrets:
-            value = self._seal_known(write, value, pointer, refs, secrets)
-        if isinstance(value, str | list | dict) and value:
+            value = self._seal_where(write, value, pointer, refs, lambda part: _known(part, secrets))
+        if not value or not isinstance(value, str | list | dict | int):
+            return value
+        if isinstance(value, int) and abs(value) < SHORTEST_NUMBER:
+            return value
+        data = to_json(value)
+        if self._detector is not None and self._detector.suspects(data.decode()):
+            people = only_person(secrets or {})
+            value = self._seal_where(write, value, pointer, refs, lambda part: self._detected(part, people))
             data = to_json(value)
-            if len(data) > OFFLOAD_BYTES:
-                digest = hashlib.sha256(data).hexdigest()
-                write.put("blobs", digest, (digest, data))
-                refs[pointer] = f"blob:{digest}"
-                return None
+        if len(data) > OFFLOAD_BYTES:
+            digest = hashlib.sha256(data).hexdigest()
+            write.put("blobs", digest, (digest, data))
+            refs[pointer] = f"blob:{digest}"
+            return None
         return value
 
-    def seal_tagged(self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json) -> Json:
-        """Seal what a schema tags in `value`."""
-        if schema is not None and self._is_tagged(schema):
-            return self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs)
-        return value
+    def seal_tagged(
+        self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json,
+        secrets: Mapping[str, str] | None = None,
+    ) -> Json:  # fmt: skip
+        """Seal what a schema tags in `value`, each under its person's key.
+
+        That is the subject that the nearest model around it names; else the only one that the value, or the run, has.
+        """
+        if schema is None or not self._is_tagged(schema):
+            return value
+        subjects = {
+            plain_name(part): part for name, part in tagged(value, schema) if name == SUBJECT and part is not None
+        }
+        people = only_person(secrets or {}) if len(subjects) != 1 else self.keyring.person(write, *subjects.values())
+        return self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs, people)
 
     def mac(self, text: str) -> str:
         """Like a digest, but nobody without the installation's key can find the text by trying."""
-        return hmac.new(self.key, text.encode("utf-8", "surrogatepass"), hashlib.sha256).hexdigest()
+        return keyed(self.keyring.installation, text)
 
-    def _seal_known(self, write: Write, value: Json, pointer: str, refs: Refs, secrets: Mapping[str, str]) -> Json:
-        """Seal each text that is, or contains, a private text; an object that has one among its keys is sealed whole."""
+    def clean(self, text: str, secrets: Mapping[str, str]) -> str:
+        """A text for people, with pseudonyms for what the run knows to be private and for what is detected."""
+        text = str(redact(text, secrets))
+        for found in reversed(self._detector.find(text) if self._detector is not None else ()):
+            people, part = only_person(secrets), text[found.start : found.end]
+            text = text[: found.start] + self._token(part, found.name, people) + text[found.end :]
+        return text
+
+    def _seal_where(self, write: Write, value: Json, pointer: str, refs: Refs, judge: Judge) -> Json:
+        """Seal each text that is judged private; an object that has one among its keys is sealed whole."""
         if pointer in refs:
             return value
-        if isinstance(value, dict) and not any(_secret_in(key, secrets) for key in value):
-            return {k: self._seal_known(write, v, f"{pointer}/{escape(k)}", refs, secrets) for k, v in value.items()}
+        if isinstance(value, dict) and not any(judge(key) for key in value):
+            return {k: self._seal_where(write, v, f"{pointer}/{escape(k)}", refs, judge) for k, v in value.items()}
         if isinstance(value, list):
-            return [self._seal_known(write, v, f"{pointer}/{n}", refs, secrets) for n, v in enumerate(value)]
-        text = _secret_in(value, secrets)
-        return value if text is None else self.seal(write, value, secrets[text].partition(":")[0], pointer, refs)
+            return [self._seal_where(write, v, f"{pointer}/{n}", refs, judge) for n, v in enumerate(value)]
+        verdict = judge(canonical(value) if isinstance(value, dict) else value)
+        return value if verdict is None else self.seal(write, value, verdict[0], pointer, refs, verdict[1])
+
+    def suspects(self, text: bytes) -> bool:
+        """Whether JSON may hold something that a detector finds: a quick look that may say yes for nothing."""
+        return self._detector is not None and self._detector.suspects(text.decode())
+
+    def _detected(self, value: Json, people: People) -> Verdict | None:
+        """Of which class the first thing is that the detector finds in a scalar."""
+        if self._detector is None or not isinstance(value, str | int) or isinstance(value, bool):
+            return None
+        found = self._detector.find(str(value))
+        return (found[0].name, people) if found else None
 
     def _is_tagged(self, schema: dict[str, Json]) -> bool:
         """Whether anything in a schema is private; remembered, as most schemas live as long as what declares them."""
@@ -100,49 +164,53 @@ class Payloads:
             known = self._tagged[id(schema)] = (schema, DATA_CLASS in json.dumps(schema))
         return known[1]
 
-    def _seal_tagged(self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs) -> Json:
-        if "$ref" in node:
-            node = {
-                **defs.get(node["$ref"].rpartition("/")[2], {}),
-                **{k: v for k, v in node.items() if k == DATA_CLASS},
-            }
+    def _seal_tagged(
+        self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs, people: People
+    ) -> Json:
+        node = resolved(node, defs)
         if DATA_CLASS in node and value is not None:
-            return self.seal(write, value, node[DATA_CLASS], pointer, refs)
-        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
-            value = self._seal_tagged(write, value, branch, defs, pointer, refs)
+            return self.seal(write, value, node[DATA_CLASS], pointer, refs, people)
         if isinstance(value, dict):
-            properties, rest = node.get("properties", {}), node.get("additionalProperties", {})
-            rest = rest if isinstance(rest, dict) else {}
+            own = [value[k] for k, part in node.get("properties", {}).items() if _names_subject(part, value.get(k))]
+            people = self.keyring.person(write, own[0]) if len(own) == 1 else people
+        for branch in branches(node):
+            value = self._seal_tagged(write, value, branch, defs, pointer, refs, people)
+        if isinstance(value, dict):
             return {
-                k: self._seal_tagged(write, v, properties.get(k, rest), defs, f"{pointer}/{escape(k)}", refs)
+                k: self._seal_tagged(write, v, child(node, k), defs, f"{pointer}/{escape(k)}", refs, people)
                 for k, v in value.items()
             }
         if isinstance(value, list):
-            prefix, items = node.get("prefixItems", ()), node.get("items", {})
-            items = items if isinstance(items, dict) else {}
             return [
-                self._seal_tagged(write, v, prefix[n] if n < len(prefix) else items, defs, f"{pointer}/{n}", refs)
+                self._seal_tagged(write, v, child(node, n), defs, f"{pointer}/{n}", refs, people)
                 for n, v in enumerate(value)
             ]
         return value
 
-    def seal(self, write: Write, value: Json, data_class: str, pointer: str, refs: Refs) -> str:
+    def seal(self, write: Write, value: Json, data_class: str, pointer: str, refs: Refs, people: People = ()) -> str:
         """Store a private value encrypted and return its pseudonym."""
         if pointer in refs:  # a second branch of a union describes the same place
             return str(value)
         text = canonical(value)
-        mac = hmac.new(self.key, f"{data_class}\0{text}".encode("utf-8", "surrogatepass"), hashlib.sha256)
-        token = f"{data_class}:{mac.hexdigest()[:20]}"
+        token = self._token(text, data_class, people)
         nonce = os.urandom(12)
-        cipher = nonce + AESGCM(self.key).encrypt(nonce, text.encode("utf-8", "surrogatepass"), token.encode())
-        write.put("sealed", token, (token, cipher))
+        cipher = AESGCM(self.keyring.of(people)).encrypt(nonce, text.encode("utf-8", "surrogatepass"), token.encode())
+        write.put("sealed", token, (token, nonce + cipher))
         refs[pointer] = f"seal:{token}"
         return token
 
+    def _token(self, text: str, data_class: str, people: People) -> str:
+        whose = MARK + "+".join(people) if people else ""
+        mac = keyed(self.keyring.of(people), f"{data_class}\0{text}")
+        return f"{data_class}:{mac[:20]}{whose}"
+
     # --- reading ---
 
-    def restore(self, event: E, secrets: dict[str, str]) -> E:
-        """The event with its real values; private texts among them are added to `secrets`."""
+    def restore(self, event: E, secrets: dict[str, str], erased: list[str] | None = None) -> E:
+        """The event with its real values; private texts among them are added to `secrets`.
+
+        erased: takes the pseudonyms of values that are gone, which then stand for them. Without it, ValueErased is raised.
+        """
         refs: Refs | None = getattr(event, "refs", None)
         if not refs:
             return event
@@ -151,8 +219,32 @@ class Payloads:
         for pointer, ref in sorted(
             refs.items(), key=lambda item: (not item[1].startswith("blob:"), item[0].count("/"))
         ):
-            _put_at(changed, pointer, self._fetch(ref, secrets))
+            try:
+                _put_at(changed, pointer, self._fetch(ref, secrets))
+            except ValueErased:
+                if erased is None:
+                    raise
+                erased.append(ref.removeprefix("seal:"))
         return replace(cast("Any", event), **{name: changed[name] for name in {p.split("/")[1] for p in refs}})
+
+    def mark_erased(self, event: E) -> E:
+        """The event for people to read: "(erased)" where a pseudonym stands whose value is gone."""
+        gone = self.keyring.erased()
+        if not gone:
+            return event
+
+        def mark(value: Any) -> Any:
+            if isinstance(value, str):
+                return TOKEN.sub(lambda found: ERASED if gone.intersection(people_of(found[0])) else found[0], value)
+            if isinstance(value, list | tuple):
+                return type(value)(map(mark, cast("Sequence[Any]", value)))
+            if isinstance(value, dict):
+                return {mark(key): mark(item) for key, item in cast("dict[str, Any]", value).items()}
+            if is_dataclass(value) and not isinstance(value, type):
+                return replace(value, **{field.name: mark(getattr(value, field.name)) for field in fields(value)})
+            return value
+
+        return mark(event)
 
     def _fetch(self, ref: str, secrets: dict[str, str]) -> Json:
         scheme, _, name = ref.partition(":")
@@ -164,9 +256,13 @@ class Payloads:
                 )
             return json.loads(data)
         value = self.open_sealed(name)
+        if name.startswith(f"{SUBJECT}:"):
+            secrets[name] = name  # so that the run knows its person, however short their name is
         for text in () if name.startswith(f"{EARLY}:") else _texts(value):
             if len(text) >= MIN_SECRET:
                 secrets[text] = name
+                for found in self._detector.find(text) if self._detector is not None else ():
+                    secrets[text[found.start : found.end]] = name
         return value
 
     def open_sealed(self, token: str) -> Json:
@@ -175,33 +271,12 @@ class Payloads:
         if cipher is None:
             raise OperatorError(f"the sealed value {token!r} is missing; restore the store from a backup")
         try:
-            return json.loads(AESGCM(self.key).decrypt(cipher[:12], cipher[12:], token.encode()))
+            key = self.keyring.of(people_of(token))
+            return json.loads(AESGCM(key).decrypt(cipher[:12], cipher[12:], token.encode()))
         except InvalidTag:
             raise OperatorError(
-                f"the sealed value {token!r} is damaged, or {self._path.name!r} is not its key"
+                f"the sealed value {token!r} is damaged, or {self.keyring.path.name!r} is not its key"
             ) from None
-
-    @property
-    def key(self) -> bytes:
-        """The installation's key, made when the first private value is met; readable by the owner only."""
-        if self._key is None:
-            if not self._path.exists():
-                if self._reader.one("sealed_any") is not None:
-                    raise OperatorError(f"{self._path.name!r} is missing: private values cannot be read; restore it")
-                self._make_key()
-            self._key = self._path.read_bytes()
-        return self._key
-
-    def _make_key(self) -> None:
-        """Whole or not at all: a key file that a crash left half written would lock every private value away."""
-        fresh = self._path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(AESGCM.generate_key(256))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self._path)
 
 
 def redact(value: Json, secrets: Mapping[str, str]) -> Json:
@@ -219,40 +294,86 @@ def redact(value: Json, secrets: Mapping[str, str]) -> Json:
     return value
 
 
-def _secret_in(value: Json, secrets: Mapping[str, str]) -> str | None:
-    """A private text that a scalar is or contains (of an object: its keys)."""
-    if isinstance(value, dict):
-        return next((text for key in value if (text := _secret_in(key, secrets)) is not None), None)
+Verdict: TypeAlias = tuple[str, People]
+"""Under which data class and whose keys something is sealed."""
+
+Judge: TypeAlias = Callable[[Json], Verdict | None]
+
+
+def _known(value: Json, secrets: Mapping[str, str]) -> Verdict | None:
+    """Whose private texts a scalar is or contains; it is gone with any of them."""
     if isinstance(value, str):
-        return value if value in secrets else next((text for text in secrets if text in value), None)
-    if isinstance(value, int | float) and not isinstance(value, bool) and str(value) in secrets:
-        return str(value)
-    return None
+        found = [token for text, token in secrets.items() if text in value]
+        first = secrets.get(value, found[0] if found else "")
+    else:
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        first = secrets.get(str(value), "") if is_number else ""
+        found = [first] if first else []
+    if not first:
+        return None
+    people = {person for token in found for person in people_of(token)}
+    return first.partition(":")[0], tuple(sorted(people)) or only_person(secrets)
+
+
+def only_person(secrets: Mapping[str, str]) -> People:
+    """The person whom a run is about, if it has met exactly one."""
+    met = {token for token in secrets.values() if token.startswith(f"{SUBJECT}:")}
+    people = {people_of(token) for token in met}
+    return people.pop() if len(people) == 1 else ()
+
+
+# --- schemas ------------------------------------------------------------------------------------------
+
+
+def resolved(node: Json, defs: Json) -> Json:
+    """A node of a schema, or what it refers to; a tag at the reference counts."""
+    if "$ref" not in node:
+        return node
+    own = {k: v for k, v in node.items() if k == DATA_CLASS}
+    return {**defs.get(node["$ref"].rpartition("/")[2], {}), **own}
+
+
+def branches(node: Json) -> tuple[Json, ...]:
+    return (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ()))
+
+
+def child(node: Json, key: str | int) -> Json:
+    """What a schema says about a member of an object, or an element of a list."""
+    if isinstance(key, str):
+        found = node.get("properties", {}).get(key, node.get("additionalProperties"))
+    else:
+        prefix = node.get("prefixItems", ())
+        found = prefix[key] if key < len(prefix) else node.get("items")
+    return found if isinstance(found, dict) else {}
+
+
+def _names_subject(node: Json, value: Json) -> bool:
+    return value is not None and SUBJECT in [part.get(DATA_CLASS) for part in (node, *branches(node))]
+
+
+def tagged(value: Json, schema: Json) -> Iterator[tuple[str, Json]]:
+    """The data class and value of everything in `value` that a schema tags."""
+
+    def walk(value: Json, node: Json) -> Iterator[tuple[str, Json]]:
+        node = resolved(node, schema.get("$defs", {}))
+        if DATA_CLASS in node:
+            yield node[DATA_CLASS], value
+        for branch in branches(node):
+            yield from walk(value, branch)
+        members: Iterable[tuple[str | int, Json]] = ()
+        if isinstance(value, dict):
+            members = value.items()
+        elif isinstance(value, list):
+            members = enumerate(value)
+        for key, item in members:
+            yield from walk(item, child(node, key))
+
+    return walk(value, schema)
 
 
 def private_texts(value: Json, schema: Json) -> list[str]:
     """The texts in `value` that a schema tags as private and that are long enough to be searched for."""
-    found: list[str] = []
-
-    def walk(value: Json, node: Json) -> None:
-        if "$ref" in node:
-            walk(value, schema.get("$defs", {}).get(node["$ref"].rpartition("/")[2], {}))
-        if DATA_CLASS in node:
-            found.extend(text for text in _texts(value) if len(text) >= MIN_SECRET)
-        for branch in (*node.get("anyOf", ()), *node.get("oneOf", ()), *node.get("allOf", ())):
-            walk(value, branch)
-        rest = node.get("additionalProperties", {}) if isinstance(value, dict) else node.get("items", {})
-        rest = rest if isinstance(rest, dict) else {}
-        if isinstance(value, dict):
-            for key, item in value.items():
-                walk(item, node.get("properties", {}).get(key, rest))
-        elif isinstance(value, list):
-            prefix = node.get("prefixItems", ())
-            for place, item in enumerate(value):
-                walk(item, prefix[place] if place < len(prefix) else rest)
-
-    walk(value, schema)
-    return found
+    return [text for _, part in tagged(value, schema) for text in _texts(part) if len(text) >= MIN_SECRET]
 
 
 def _texts(value: Json) -> list[str]:

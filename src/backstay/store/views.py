@@ -66,6 +66,12 @@ class Wait(NamedTuple):
     requester: str = ""
     subject: str = ""
     """The action concerned, or the child run."""
+    priority: int = 0
+    claimed_until: str | None = None
+    assigned: str = ""
+    """The one person it is meant for."""
+    asked_at: str | None = None
+    """Its clock stands still since then: the requester was asked something."""
 
     @property
     def id(self) -> str:

@@ -77,7 +77,19 @@ SELECT * FROM waits WHERE run = ? AND command = ?;
 SELECT waits.*, runs.workflow AS workflow FROM waits JOIN runs ON runs.id = waits.run
 WHERE (:queue IS NULL OR queue = :queue) AND (:kind IS NULL OR kind = :kind) AND (:action IS NULL OR subject = :action)
   AND (:people = 0 OR queue <> '')
-ORDER BY due_at IS NULL, due_at, opened_at, run, command LIMIT :limit;
+ORDER BY priority DESC, coalesce(due_at, '9'), opened_at, run, command LIMIT :limit;
+
+-- queues_with_items: the queues in which something lies, by leaps through the index
+WITH RECURSIVE q (name) AS (
+    SELECT min(queue) FROM waits WHERE queue <> ''
+    UNION ALL
+    SELECT (SELECT min(queue) FROM waits WHERE queue <> '' AND queue > q.name) FROM q WHERE q.name IS NOT NULL
+)
+SELECT name FROM q WHERE name IS NOT NULL;
+
+-- inbox: what lies in one queue, the most urgent first
+SELECT * FROM waits WHERE queue = :queue AND queue <> '' AND (:kind IS NULL OR kind = :kind)
+ORDER BY priority DESC, coalesce(due_at, '9'), opened_at, run, command LIMIT :limit;
 
 -- waits_on: what waits on one action or child in one way, oldest first
 SELECT run, command FROM waits WHERE subject = ? AND kind = ? ORDER BY opened_at, run LIMIT ?;
@@ -136,3 +148,94 @@ SELECT 1 FROM blobs WHERE digest = ?;
 
 -- event_body: one event of a run
 SELECT kind, body FROM events WHERE run = ? AND seq = ?;
+
+-- --- human work, and the watchdog ---
+
+-- votes_on: what was asked about one item, and what several people said to it, in order
+SELECT kind, body FROM events
+WHERE run = ? AND kind IN ('approval_requested', 'vote_cast') AND json_extract(body, '$.command') = ? ORDER BY seq;
+
+-- waits_listed: everything that waits, people and not, the next to happen by itself first
+SELECT * FROM waits
+ORDER BY wake_at IS NULL, wake_at, due_at IS NULL, due_at, opened_at, run, command LIMIT ?;
+
+-- waiting_for_nothing: runs that wait or need attention, with nothing that could bring them on
+SELECT id, status, updated_at FROM runs
+WHERE status IN ('waiting', 'attention') AND NOT EXISTS (
+    SELECT 1 FROM waits WHERE run = runs.id AND kind <> 'deadline' AND (runs.status = 'waiting' OR kind = 'attention')
+) ORDER BY id;
+
+-- waits_of_no_run: waits whose run has ended or was never there
+SELECT waits.run, waits.command, waits.kind, runs.status FROM waits LEFT JOIN runs ON runs.id = waits.run
+WHERE runs.id IS NULL OR runs.status IN ('finished', 'failed', 'cancelled') ORDER BY waits.run, waits.command;
+
+-- waits_of_nobody: what only a person can end, and lies in no queue
+SELECT run, command, kind FROM waits
+WHERE queue = '' AND kind NOT IN ('signal', 'timer', 'retry', 'child', 'deadline') ORDER BY run, command;
+
+-- waits_for_children: child waits, with how and when the child ended; its columns are null when there is no such run
+SELECT waits.run, waits.command, waits.subject, runs.status, runs.updated_at
+FROM waits LEFT JOIN runs ON runs.id = waits.subject
+WHERE waits.kind = 'child' AND (runs.id IS NULL OR runs.status IN ('finished', 'failed', 'cancelled'))
+ORDER BY waits.run, waits.command;
+
+-- waits_without_moment: what only the clock can end, and that it never looks at
+SELECT run, command, kind FROM waits
+WHERE wake_at IS NULL AND kind IN ('timer', 'retry', 'deadline') ORDER BY run, command;
+
+-- overdue: what should have been looked at before a moment
+SELECT waits.run, waits.command, waits.kind, waits.wake_at FROM waits JOIN runs ON runs.id = waits.run
+WHERE wake_at < ? AND runs.status = 'waiting' ORDER BY waits.run, waits.command;
+
+-- runs_waiting: runs that wait, a page at a time
+SELECT id FROM runs WHERE status = 'waiting' AND id > ? ORDER BY id LIMIT ?;
+
+-- --- checkpoints and case files ---
+
+-- leaves_after: what the Merkle tree is made of, a page at a time
+SELECT position, seq, hash, run FROM events WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
+
+-- keeps_checkpoints: whether the store is of a version that keeps any
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'checkpoints';
+
+-- checkpoints: signed checkpoints, oldest first
+SELECT size, note, made_at FROM checkpoints ORDER BY size;
+
+-- records_of_run: the journal of one run with its places in the log
+SELECT position, seq, kind, body, hash FROM events WHERE run = ? AND position <= ? ORDER BY seq;
+
+-- runs_below: a run and every run that it or its children started, oldest first
+WITH RECURSIVE below (id) AS (
+    SELECT ? UNION SELECT runs.id FROM runs JOIN below ON runs.parent = below.id
+)
+SELECT runs.* FROM runs JOIN below ON runs.id = below.id ORDER BY runs.id;
+
+-- Keys of people, and what is sealed under them. Tokens name a person as @ID, or @ID+ID where a value is about several.
+
+-- person_of: under which id a person's key lies
+SELECT id FROM person_keys WHERE person = ?;
+
+-- person_key: one person's key, null once it is erased
+SELECT wrapped FROM person_keys WHERE id = ?;
+
+-- keeps_people: whether the store is of a version that has keys of people
+SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = 'person_keys';
+
+-- people_erased: whose keys are gone
+SELECT id FROM person_keys WHERE wrapped IS NULL;
+
+-- sealed_under: how many values a person's key seals
+SELECT count(*) FROM sealed WHERE instr(token, ?) > 0;
+
+-- runs_about: runs that hold any of a person's values
+SELECT id, workflow, status FROM runs
+WHERE EXISTS (SELECT 1 FROM events WHERE events.run = runs.id AND instr(body, ?) > 0) ORDER BY id;
+
+-- secure_delete: overwrite what is deleted
+PRAGMA secure_delete = ON;
+
+-- vacuum: write the whole file anew
+VACUUM;
+
+-- checkpoint: fold the log into the file and empty it
+PRAGMA wal_checkpoint(TRUNCATE);

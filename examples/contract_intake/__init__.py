@@ -1,0 +1,1 @@
+"""Contract intake: legal, security and architecture review, board approval, and one signature."""

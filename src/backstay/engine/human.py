@@ -1,0 +1,104 @@
+"""Human work as replay sees it: what each event does to an open approval or task. Pure, like all of replay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Any, Final
+
+from backstay import events as ev
+from backstay.commands import Call, Task
+from backstay.events import Event, Plan
+from backstay.types import Decision, Done, Json
+
+if TYPE_CHECKING:
+    from backstay.engine.frames import Open
+    from backstay.engine.replay import Machine
+
+
+@dataclass(slots=True)
+class Item:
+    """An open approval or task, besides who has it just now."""
+
+    due: str | None
+    plan: Plan
+    calendar: Json
+    votes: list[ev.VoteCast] = field(default_factory=list[ev.VoteCast])
+    asked: ev.ItemAsked | None = None
+
+
+def approval_requested(machine: Machine, leaf: Open, event: ev.ApprovalRequested) -> None:
+    leaf.opened, leaf.state = event, "held" if isinstance(leaf.command, Call) else "waiting"
+    plan = event.plan
+    if plan is None:  # its due time is all there is
+        plan = [] if event.due is None else [{"at": event.due, "do": "expire"}]
+    leaf.item = Item(event.due, plan, event.calendar)
+
+
+def approval_decided(machine: Machine, leaf: Open, event: ev.ApprovalDecided) -> None:
+    if not isinstance(leaf.opened, ev.ApprovalRequested):
+        return
+    approved = event.verdict == "approved"
+    if isinstance(leaf.command, Call):
+        if approved:
+            leaf.state, leaf.approval, leaf.approved = "new", leaf.id, leaf.opened.digest
+        else:
+            machine.refuse(leaf, "approval", event.reason or event.verdict)
+        return
+    if approved and leaf.opened.digest is not None:
+        machine.grants.setdefault(leaf.opened.digest, []).append(leaf.id)
+    decision = Decision(
+        approved=approved, verdict=event.verdict, by=event.by if event.verdict != "expired" else "",
+        reason=event.reason, code=event.code, at=datetime.fromisoformat(event.at),
+    )  # fmt: skip
+    machine.answer(leaf, decision)
+
+
+def task_opened(machine: Machine, leaf: Open, event: ev.TaskOpened) -> None:
+    leaf.opened, leaf.state = event, "waiting"
+    leaf.item = Item(event.due, event.plan or [], event.calendar)
+
+
+def task_completed(machine: Machine, leaf: Open, event: ev.TaskCompleted) -> None:
+    if not isinstance(leaf.command, Task):
+        return
+    if leaf.command.form is Done:
+        comment = event.value.get("comment", "") if isinstance(event.value, dict) else ""
+        machine.answer(leaf, Done(by=event.by, comment=comment, at=datetime.fromisoformat(event.at)))
+    else:
+        machine.answer_json(leaf, event.value)
+
+
+def vote_cast(machine: Machine, leaf: Open, event: ev.VoteCast) -> None:
+    if leaf.item is not None:
+        leaf.item.votes.append(event)
+
+
+def asked(machine: Machine, leaf: Open, event: ev.ItemAsked) -> None:
+    if leaf.item is not None:
+        leaf.item.asked = event
+
+
+def answered(machine: Machine, leaf: Open, event: ev.ItemAnswered) -> None:
+    if leaf.item is not None:
+        leaf.item.asked, leaf.item.due, leaf.item.plan = None, event.due, event.plan or []
+
+
+def stepped(machine: Machine, leaf: Open, event: ev.ItemReminded | ev.ItemEscalated) -> None:
+    if leaf.item is not None:
+        leaf.item.plan = leaf.item.plan[1:]
+
+
+ABOUT_PEOPLE: Final[dict[type[Event], Callable[[Any, Any, Any], None]]] = {
+    ev.ApprovalRequested: approval_requested,
+    ev.ApprovalDecided: approval_decided,
+    ev.VoteCast: vote_cast,
+    ev.TaskOpened: task_opened,
+    ev.TaskCompleted: task_completed,
+    ev.ItemAsked: asked,
+    ev.ItemAnswered: answered,
+    ev.ItemReminded: stepped,
+    ev.ItemEscalated: stepped,
+}
+"""What each event does to the item it speaks of. Claims, comments and reassignments change nothing for the workflow."""

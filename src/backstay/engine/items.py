@@ -1,0 +1,144 @@
+"""Items of human work: what the engine does with them while people do nothing, and who hears of it.
+
+An item is an open approval or task. Its plan (reminders, escalation, expiry) stands in its opening event; here its steps
+are taken when their time has come.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+from backstay import events as ev
+from backstay.events import Plan
+from backstay.governance.queues import Queues
+from backstay.governance.schedule import Schedule, schedule
+from backstay.store.journal import Write
+from backstay.store.views import Wait
+from backstay.types import Duration
+
+if TYPE_CHECKING:
+    from backstay.engine.activation import Activation
+    from backstay.engine.runner import Runner
+
+ITEMS: Final = frozenset({"approval", "task"})
+"""Kinds of waits that are items of human work."""
+
+NoticeKind = Literal[
+    "opened", "reminder", "escalated", "expired", "asked", "answered", "reassigned", "commented", "lapsed", "voted"
+]
+
+NOTICES: Final[dict[str, NoticeKind]] = {
+    "approval_requested": "opened",
+    "task_opened": "opened",
+    "item_reminded": "reminder",
+    "item_escalated": "escalated",
+    "item_asked": "asked",
+    "item_answered": "answered",
+    "item_reassigned": "reassigned",
+    "item_commented": "commented",
+    "item_released": "lapsed",
+    "vote_cast": "voted",
+}
+"""Event -> what people are told."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Notice:
+    """Something about an item that somebody may want to hear of: send it by mail or chat from `App(on_notice=[...])`."""
+
+    kind: NoticeKind
+    item: str
+    queue: str
+    owner: str
+    members: tuple[str, ...]
+    title: str
+    requester: str
+    claimed_by: str | None
+    due_at: str | None
+
+
+class Items:
+    """The clockwork of human work, for one store."""
+
+    def __init__(self, runner: Runner, queues: Queues, on_notice: Sequence[Callable[[Notice], Any]] = ()) -> None:
+        self._runner, self.queues, self._on_notice = runner, queues, on_notice
+
+    def schedule(self, queue: str, within: Duration | None, *, expires: bool) -> Schedule:
+        """When everything happens to an item that is opened now."""
+        return schedule(self.queues.of(queue), self._runner.clock.stamp(), within, expires=expires)
+
+    def fire(self, case: Activation, write: Write, wait: Wait, moment: str) -> bool:
+        """Take the steps of an item's plan that are due; True when the workflow has its answer."""
+        leaf = case.machine.find(wait.command)
+        item = leaf.item if leaf is not None else None
+        if item is None:
+            return False
+        plan = list(item.plan)
+        if wait.claimed_until is not None and wait.claimed_until <= moment:
+            case.stage(write, ev.ItemReleased(at=self._stamp(), command=wait.command))
+            wait = wait._replace(claimed_by=None, claimed_until=None)
+        while plan and plan[0]["at"] <= moment and wait.asked_at is None:
+            step = plan.pop(0)
+            if step["do"] in ENDS:
+                verdict, reason = ENDS[step["do"]]
+                at = self._stamp()
+                case.stage(
+                    write, ev.ApprovalDecided(at=at, command=wait.command, verdict=verdict, reason=reason)
+                )  # fmt: skip
+                case.clear_wait(write, wait.command)
+                return True
+            wait = self._step(case, write, wait, step)
+        case.put_wait(write, wake(wait, plan))
+        return False
+
+    def _step(self, case: Activation, write: Write, wait: Wait, step: dict[str, str]) -> Wait:
+        if step["do"] == "remind":
+            case.stage(write, ev.ItemReminded(at=self._stamp(), command=wait.command))
+            return wait
+        to = step["to"]
+        case.stage(write, ev.ItemEscalated(at=self._stamp(), command=wait.command, queue=to))
+        priority = self.queues.of(to).priority
+        return wait._replace(queue=to, priority=priority, claimed_by=None, claimed_until=None, assigned="")
+
+    def _stamp(self) -> str:
+        return self._runner.clock.stamp()
+
+    # --- telling people ---
+
+    def tell(self, write: Write) -> None:
+        """Tell whoever listens what a commit did to items; a listener that fails harms nobody."""
+        if not self._on_notice:
+            return
+        waits = write.rows.get("waits", {})
+        for run, _, kind, body, *_ in write.events:
+            told = NOTICES.get(kind)
+            row = next((row for (of, _), row in waits.items() if of == run and row is not None), None)
+            if told is None or row is None or (told == "lapsed" and '"by"' in body):
+                continue
+            self._notify(Wait._make(row), told)
+
+    def _notify(self, wait: Wait, kind: NoticeKind) -> None:
+        queue = self.queues.of(wait.queue)
+        notice = Notice(
+            kind=kind, item=wait.id, queue=wait.queue, owner=queue.owner, members=tuple(queue.members),
+            title=wait.title, requester=wait.requester, claimed_by=wait.claimed_by, due_at=wait.due_at,
+        )  # fmt: skip
+        for listener in self._on_notice:
+            self._runner.gateway.call_listener(listener, notice, "on_notice")
+
+
+ENDS: Final[dict[str, tuple[Literal["rejected", "expired"], str]]] = {
+    "expire": ("expired", "expired"),
+    "decline": ("rejected", "asked for outside working hours"),
+}
+"""Steps that decide: never that something is approved."""
+
+
+def wake(wait: Wait, plan: Plan) -> Wait:
+    """The wait, to be looked at when its next step or the end of its claim comes."""
+    moments = [wait.claimed_until] if wait.claimed_until is not None else []
+    if plan and wait.asked_at is None:
+        moments.append(plan[0]["at"])
+    return wait._replace(wake_at=min(moments, default=None))

@@ -1,0 +1,116 @@
+"""Queues: where human work lies, who may do it, and what happens when nobody does."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Final, Literal
+
+from backstay.errors import AuthorError
+from backstay.governance.calendars import Calendar
+from backstay.types import BUSINESS_DAYS, Duration, seconds
+
+
+@dataclass(frozen=True, kw_only=True)
+class Escalation:
+    """An item that nobody finished moves on."""
+
+    after: Duration
+    """Since it was opened, counted in the first queue's working time."""
+    to: str
+    """The queue it moves to."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Queue:
+    """A named queue of human work, and who answers for it. Times count in the calendar's working time, if it has one."""
+
+    name: str
+    owner: str
+    about: str = ""
+    members: Sequence[str] = ()
+    """Who may work on its items: names, "group:NAME", "role:NAME". Empty: everybody who may do such work at all."""
+    priority: int = 0
+    """Higher comes first in an inbox of several queues."""
+    calendar: Calendar | None = None
+    within: Duration | None = None
+    """Due this long after opening, where the workflow does not say."""
+    lease: Duration | None = None
+    """A claim lapses after this much time on the clock."""
+    remind: Sequence[Duration] = ()
+    """When to remind its members, since opening."""
+    escalate: Sequence[Escalation] = ()
+    after_hours: Literal["wait", "decline"] = "wait"
+    """What becomes of an approval that is asked for while the calendar is closed: it waits, or it is declined at once."""
+    reasons: Sequence[str] = field(default=())
+    """The words of which a rejection must give one, if any are listed."""
+
+    def __post_init__(self) -> None:
+        where = f"queue {self.name!r}"
+        for name in ("members", "remind", "escalate", "reasons"):
+            value = getattr(self, name)
+            if isinstance(value, str) or not isinstance(value, Sequence):
+                raise AuthorError(f"{where}: {name} must be a list")
+        if self.after_hours not in ("wait", "decline"):
+            raise AuthorError(f"{where}: after_hours must be 'wait' or 'decline', not {self.after_hours!r}")
+        if self.after_hours == "decline" and self.calendar is None:
+            raise AuthorError(f"{where}: after_hours='decline' needs a calendar that says when hours are")
+        for what, value in (
+            ("within", self.within),
+            ("lease", self.lease),
+            *(("remind", item) for item in self.remind),
+        ):
+            if value is not None:
+                _positive(f"{where}: {what}", value)
+        for step in self.escalate:
+            _positive(f"{where}: escalate", step.after)
+
+
+def _positive(where: str, duration: Duration) -> None:
+    try:
+        usable = seconds(duration) > 0
+    except (ValueError, TypeError):
+        usable = isinstance(duration, str) and BUSINESS_DAYS.fullmatch(duration) is not None
+    if not usable:
+        raise AuthorError(f"{where}: {duration!r} is no time; write for example '4h', '2d' or, in business days, '3bd'")
+
+
+UNLISTED: Final = "operators"
+"""Who owns a queue that the application does not list."""
+
+
+class Queues:
+    """The queues of an application; one that is not listed belongs to `operators` and asks nothing special."""
+
+    def __init__(self, queues: Sequence[Queue] = ()) -> None:
+        self._listed = {queue.name: queue for queue in queues}
+        self._check_escalations()
+
+    def _check_escalations(self) -> None:
+        """An escalation to a queue that nobody owns would be a way to lose an item."""
+        for queue in self._listed.values():
+            for step in queue.escalate:
+                if step.to not in self._listed:
+                    raise AuthorError(
+                        f"queue {queue.name!r} escalates to {step.to!r}, which is not listed; add it to queues=[...]"
+                    )
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._listed
+
+    def of(self, name: str) -> Queue:
+        """The queue of this name."""
+        found = self._listed.get(name)
+        return Queue(name=name, owner=self.owner(name)) if found is None else found
+
+    def owner(self, name: str) -> str:
+        """Who answers for a queue; every queue has an owner."""
+        for listed in (name, "*"):
+            if listed in self._listed:
+                return self._listed[listed].owner
+        return UNLISTED
+
+    @property
+    def owners(self) -> dict[str, str]:
+        """Queue -> owner, as the application declares them."""
+        return {name: queue.owner for name, queue in self._listed.items()}

@@ -1,0 +1,126 @@
+"""The case file: one run and all that it started, with everything that proves it, for somebody who trusts nobody here.
+
+Events stand exactly as they are stored, private values as pseudonyms. What the file lists besides them is derived by the
+verifier's own functions, so `backstay-verify` can tell whether the lists are what the events say.
+"""
+
+from __future__ import annotations
+
+import base64
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Final
+
+from backstay import verify
+from backstay.errors import Conflict, DefinitionMissing, JournalCorrupted
+from backstay.governance.checkpoints import Signer, sign_tree
+from backstay.governance.merkle import Range, Tree, consistency_ranges, inclusion_ranges
+from backstay.store.database import Reader
+from backstay.store.views import Run, find_run, read_run
+from backstay.types import Json
+from backstay.verify import Checkpoint
+
+HEADING: Final = ("workflow", "version", "parent")
+"""What the file says of a run besides its events: only what its first event says as well."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """An event with its place in the log."""
+
+    position: int
+    seq: int
+    kind: str
+    body: str
+    hash: bytes
+
+    @cached_property
+    def fields(self) -> dict[str, Json]:
+        """The event; raises JournalCorrupted when its body is not JSON."""
+        try:
+            return json.loads(self.body)
+        except ValueError as error:
+            raise JournalCorrupted(
+                f"the event at position {self.position} cannot be read ({error}); `backstay audit verify` names what is wrong"
+            ) from None
+
+
+@dataclass(frozen=True)
+class CaseRun:
+    """A run of the case, with its records up to the size at which the log was looked at."""
+
+    row: Run
+    records: tuple[Record, ...]
+
+
+@dataclass(frozen=True)
+class Case:
+    """A run and every run below it, as the log of `size` records has them."""
+
+    run: str
+    size: int
+    runs: tuple[CaseRun, ...]
+    definitions: dict[str, str]
+    """Version -> text."""
+
+    def records(self) -> Iterator[tuple[CaseRun, Record]]:
+        """Every record with its run, in order of commit."""
+        return iter(sorted(((run, one) for run in self.runs for one in run.records), key=lambda pair: pair[1].position))
+
+
+def read_case(reader: Reader, name: str) -> Case:
+    """A case by the id of its run, or an unambiguous part of it; raises NotFound or Conflict."""
+    size: int = reader.value("last_position")
+    run = find_run(reader, name).id
+    found: list[CaseRun] = []
+    for row in reader.all("runs_below", (run,)):
+        records = [Record(*record) for record in reader.all("records_of_run", (row["id"], size))]
+        if records:
+            found.append(CaseRun(read_run(row), tuple(records)))
+    return Case(run, size, tuple(found), {one.row.version: _text(reader, one.row.version) for one in found})
+
+
+def _text(reader: Reader, version: str) -> str:
+    row = reader.one("definition", (version,))
+    if row is None:
+        raise DefinitionMissing(f"definition {version[:12]} is not in the store; restore it from a backup, then export")
+    return row["text"]
+
+
+def write_case(reader: Reader, signer: Signer, case: Case, held: Checkpoint | None = None) -> Json:
+    """The case file as JSON, under a checkpoint signed now; with `held`, proof that the log continues that one as well."""
+    places = {one.position: inclusion_ranges(one.position - 1, case.size) for _, one in case.records() if one.fields}
+    if held is not None and not 0 < held.size <= case.size:
+        raise Conflict(
+            f"the checkpoint covers {held.size} records, and the store has {case.size}: it cannot continue it"
+        )
+    joint = consistency_ranges(held.size, case.size) if held is not None else []
+    tree, _, note = sign_tree(reader, signer, case.size, [*joint, *(one for path in places.values() for one in path)])
+    runs = [_write_run(run, tree, places) for run in case.runs]
+    return {
+        "format": verify.FORMAT,
+        "case": case.run,
+        "checkpoint": note,
+        "key": signer.public,
+        "consistency": [{"size": held.size, "proof": _proof(tree, joint)}] if held is not None else [],
+        "decisions": [row for run in runs for row in verify.decisions(run)],
+        "effects": [row for run in runs for row in verify.effects(run)],
+        "rules": [row for run in runs for row in verify.rules(run)],
+        "definitions": case.definitions,
+        "runs": runs,
+    }
+
+
+def _write_run(run: CaseRun, tree: Tree, places: dict[int, list[Range]]) -> dict[str, Json]:
+    events = [
+        {"position": one.position, "seq": one.seq, "kind": one.kind, "body": one.body, "hash": one.hash.hex(),
+         "proof": _proof(tree, places[one.position])}
+        for one in run.records
+    ]  # fmt: skip
+    return {"run": run.row.id, **{name: getattr(run.row, name) for name in HEADING}, "events": events}
+
+
+def _proof(tree: Tree, ranges: Sequence[Range]) -> list[str]:
+    return [base64.b64encode(node).decode() for node in tree.proof(ranges)]

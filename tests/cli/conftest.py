@@ -21,7 +21,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path / "expenses")
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setenv("BACKSTAY_USER", "ann")
-    monkeypatch.delenv("BACKSTAY_HOME", raising=False)
+    for name in ("BACKSTAY_HOME", "BACKSTAY_KEY", "COLUMNS"):  # the runner of parallel tests sets COLUMNS
+        monkeypatch.delenv(name, raising=False)
     return tmp_path / "expenses"
 
 

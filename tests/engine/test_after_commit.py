@@ -88,11 +88,14 @@ async def test_what_cannot_be_applied_comes_before_an_operator_and_is_not_forgot
         run = await it.start(decides, by="ann")
         monkeypatch.setattr(Machine, "apply", broken)
         decision = asyncio.create_task(it.client.decide(run, "approved", by="bob"))
-        while not it.client._runner.activation(run).inflight:
+        case = it.client._runner.activation(run)
+        while not case.inflight:
             await asyncio.sleep(0)
         if goes_away:
             decision.cancel()
         await asyncio.gather(decision, return_exceptions=True)
+        while case.inflight:
+            await asyncio.sleep(0.001)
         await it.settle()
         assert it.status(run) == "attention"
         monkeypatch.setattr(Machine, "apply", apply)
@@ -115,6 +118,20 @@ async def test_flips_that_are_lost_leave_the_switches_as_the_journal_has_them(tm
         )
         connection.execute("PRAGMA max_page_count = 1000000")
         assert client.switches == {"all": "incident"}
+
+
+@pytest.mark.parametrize("turns", range(4))
+async def test_a_worker_whose_timers_were_just_woken_stops_all_the_same(tmp_path: Path, turns: int) -> None:
+    async def work() -> None:
+        async with app.open(tmp_path) as client:
+            await client.start(decides)
+            for _ in range(10):
+                await asyncio.sleep(0)
+            client._runner.dispatch.look_now()
+            for _ in range(turns):
+                await asyncio.sleep(0)
+
+    await asyncio.wait_for(work(), 10)
 
 
 async def test_apps_that_overlap_leave_the_collector_as_it_was(tmp_path: Path) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -75,16 +74,9 @@ async def planning_is_reviewed(it: Desk) -> None:
     await it.reviews("architecture", ARCHITECTURE, by="anna")
 
 
-async def rest() -> None:
-    """Let the worker go to sleep: on Python 3.11 one that is stopped in the moment of waking up may not stop."""
-    for _ in range(5):
-        await asyncio.sleep(0)
-
-
 @asynccontextmanager
 async def desk(home: Path, application: App = app, clock: ManualClock | None = None) -> AsyncGenerator[Desk, None]:
     """Open the desk at `home`; one that was open before goes on, by its own clock."""
     registry = set_up(home)
     async with harness(application, home, clock=clock) as it:
         yield Desk(it, registry)
-        await rest()

@@ -22,7 +22,6 @@ from examples.contract_intake.tests.desk import (
     Desk,
     desk,
     planning_is_reviewed,
-    rest,
 )  # fmt: skip
 
 EXAMPLE = Path(__file__).parent.parent
@@ -52,7 +51,6 @@ async def test_killed_after_any_commit_from_the_offer_to_the_signature_it_is_sig
         await worked(it, "architecture", ARCHITECTURE, "anna")
         await decided(it, "board", "bea", "bruno")
         await decided(it, "signatories", "sigrid")
-        await rest()
 
     async def check(it: Harness) -> None:
         (run,) = it.client.runs(workflow="intake_contract")
@@ -61,7 +59,6 @@ async def test_killed_after_any_commit_from_the_offer_to_the_signature_it_is_sig
         assert (registry.signed(), registry.states()) == (["SW-2026-002"], {"SW-2026-002": "signed"})
         assert {each.status for each in it.client.runs()} == {"finished"}
         assert len(it.client.runs()) == 5  # the contract, its clearance, three reviews
-        await rest()
 
     assert await crash_everywhere(app, story, check) > 20
 
@@ -73,14 +70,12 @@ async def test_killed_after_any_commit_an_offer_that_expires_is_never_signed() -
         await it.settle()
         await worked(it, "legal", LEGAL, "lotte")
         await it.advance("30d")
-        await rest()
 
     async def check(it: Harness) -> None:
         registry = set_up(it.home)
         assert (registry.signed(), registry.states()) == ([], {"CL-2026-004": "expired"})
         assert it.client.inbox() == []
         assert all(run.ended for run in it.client.runs())
-        await rest()
 
     assert await crash_everywhere(app, story, check) > 10
 
@@ -149,3 +144,12 @@ async def test_a_contract_that_waits_for_the_board_is_decided_by_it_after_the_ru
         await it.approves("board", by="bruno")
         await it.approves("signatories", by="sigrid")
         assert (await it.ending(run), it.registry.signed()) == ("signed", ["SW-2026-002"])
+
+
+@pytest.mark.parametrize(
+    ("workflow", "picture"), [("intake_contract", "intake.svg"), ("clear_contract", "clearance.svg")]
+)
+def test_the_pictures_in_the_readme_are_the_workflows(workflow: str, picture: str, tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.svg"
+    backstay("graph", f"{EXAMPLE / 'process.py'}:{workflow}", "-o", str(drawn), "--json", home=tmp_path)
+    assert drawn.read_text("utf-8") == (EXAMPLE / picture).read_text("utf-8")

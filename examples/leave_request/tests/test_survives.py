@@ -114,3 +114,9 @@ async def test_a_case_that_waits_ends_by_the_rules_with_which_it_began(home: Pat
         assert (it.it.waits_in(old), it.it.waits_in(new)) == ([], ["hr"])
         assert it.it.run(old).version != it.it.run(new).version
         assert [row[2] for row in it.hr.bookings()] == ["2026-02-09"]
+
+
+def test_the_picture_in_the_readme_is_the_workflow(tmp_path: Path) -> None:
+    drawn = tmp_path / "drawn.svg"
+    backstay("graph", f"{EXAMPLE / 'process.py'}:request_leave", "-o", str(drawn), "--json", home=tmp_path)
+    assert drawn.read_text("utf-8") == (EXAMPLE / "process.svg").read_text("utf-8")

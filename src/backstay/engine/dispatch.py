@@ -125,7 +125,7 @@ class Dispatch:
         self._rearm.set()
 
     async def _watch_timers(self) -> None:
-        while True:
+        while not self.stopping:  # `wait_for` may swallow the cancelling when its event was set just before
             self._rearm.clear()
             if self._next is None or self._next <= self._clock.stamp():
                 await self._fire()

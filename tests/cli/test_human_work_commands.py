@@ -305,3 +305,12 @@ async def test_another_process_can_ask_for_everything_that_people_do(tmp_path: P
         assert "meant for 'lea'" in outcomes[one]
         assert outcomes[two] == ""
         await client.quiet()
+
+
+def test_without_a_worker_the_queues_rules_still_hold(cli: Cli, begin: Begin, served: Worker) -> None:
+    run = begin("invest", "a hall")
+    served.stop()
+    refused = cli("approve", run, "--as", "eve", "--json")
+    assert refused.code != 0
+    assert "not among those who work on queue 'board'" in refused.json["error"]["message"]
+    assert cli("approve", run, "--as", "bea", "--json").code == 0

@@ -135,10 +135,15 @@ def checkpoint(
     """Sign the tree over all records as it stands; keep a copy where whoever writes the store cannot reach it."""
     from backstay.cli import screen
     from backstay.cli.directory import read_directory
+    from backstay.errors import NotFound
     from backstay.governance.checkpoints import KEY_FILE, PUBLIC_FILE
 
     who = person(by)
     read_directory(home).check(who, "audit")
+    if to is not None and not to.absolute().parent.is_dir():
+        raise NotFound(
+            f"there is no directory {str(to.parent)!r} for the checkpoint; make it first, nothing was signed"
+        )
     signer, made, note, recorded = signed(home, who, alone=to is not None)
     if to is not None:
         write_text(to, note)
@@ -216,7 +221,7 @@ def export(
         return OK
     screen.say(f"{events} events of {len(found.runs)} run(s) in {to}.")
     if form == "case":
-        screen.hint(f"Anybody with Python can check it: backstay-verify {to} --key audit.pub")
+        screen.hint(f"Anybody with Python can check it: backstay-verify {to} --key {home / 'audit.pub'}")
     return OK
 
 

@@ -247,3 +247,17 @@ async def test_an_approval_pays_once() -> None:
         with pytest.raises(Conflict):
             await it.client.decide(f"{run}/1", "approved", by="bea")
     assert paid == [("x", 1)]
+
+
+async def test_an_approval_of_one_case_pays_no_other() -> None:
+    paid.clear()
+    async with harness(app) as it:
+        await staff(it)
+        first = await it.start(pays, by="ops", payee="x", amount=1)
+        second = await it.start(pays, by="ops", payee="x", amount=1)
+        await it.approve(first, by="bea")
+        assert (it.status(first), it.status(second)) == ("finished", "waiting")
+        with pytest.raises(Conflict):
+            await it.client.decide(it.waits(second)[0].id, "approved", by="bea", shown="f" * 64)
+        assert it.status(second) == "waiting"
+    assert paid == [("x", 1)]

@@ -6,6 +6,7 @@ are taken when their time has come.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -26,7 +27,7 @@ ITEMS: Final = frozenset({"approval", "task"})
 """Kinds of waits that are items of human work."""
 
 NoticeKind = Literal[
-    "opened", "reminder", "escalated", "expired", "asked", "answered", "reassigned", "commented", "lapsed", "voted"
+    "opened", "reminder", "escalated", "asked", "answered", "reassigned", "commented", "lapsed", "voted"
 ]
 
 NOTICES: Final[dict[str, NoticeKind]] = {
@@ -113,11 +114,12 @@ class Items:
             return
         waits = write.rows.get("waits", {})
         for run, _, kind, body, *_ in write.events:
-            told = NOTICES.get(kind)
-            row = next((row for (of, _), row in waits.items() if of == run and row is not None), None)
-            if told is None or row is None or (told == "lapsed" and '"by"' in body):
+            if kind not in NOTICES:
                 continue
-            self._notify(Wait._make(row), told)
+            event = json.loads(body)
+            row = waits.get((run, event["command"]))
+            if row is not None and not (kind == "item_released" and event.get("by")):  # given back, not lapsed
+                self._notify(Wait._make(row), NOTICES[kind])
 
     def _notify(self, wait: Wait, kind: NoticeKind) -> None:
         queue = self.queues.of(wait.queue)

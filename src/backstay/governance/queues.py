@@ -55,24 +55,25 @@ class Queue:
             raise AuthorError(f"{where}: after_hours must be 'wait' or 'decline', not {self.after_hours!r}")
         if self.after_hours == "decline" and self.calendar is None:
             raise AuthorError(f"{where}: after_hours='decline' needs a calendar that says when hours are")
-        for what, value in (
-            ("within", self.within),
-            ("lease", self.lease),
-            *(("remind", item) for item in self.remind),
-        ):
-            if value is not None:
-                _positive(f"{where}: {what}", value)
+        if self.within is not None:
+            _positive(f"{where}: within", self.within)
+        if self.lease is not None:
+            _positive(f"{where}: lease", self.lease, days=False)
+        for reminder in self.remind:
+            _positive(f"{where}: remind", reminder)
         for step in self.escalate:
             _positive(f"{where}: escalate", step.after)
 
 
-def _positive(where: str, duration: Duration) -> None:
+def _positive(where: str, duration: Duration, *, days: bool = True) -> None:
+    """Raise AuthorError unless it is a time; business days are one only where a calendar counts them."""
     try:
         usable = seconds(duration) > 0
     except (ValueError, TypeError):
-        usable = isinstance(duration, str) and BUSINESS_DAYS.fullmatch(duration) is not None
+        usable = days and isinstance(duration, str) and BUSINESS_DAYS.fullmatch(duration) is not None
     if not usable:
-        raise AuthorError(f"{where}: {duration!r} is no time; write for example '4h', '2d' or, in business days, '3bd'")
+        more = " or, in business days, '3bd'" if days else ""
+        raise AuthorError(f"{where}: {duration!r} is no time; write for example '4h', '2d'{more}")
 
 
 UNLISTED: Final = "operators"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, get_args
 
@@ -186,19 +185,12 @@ def draw_picture(reader: Reader, row: Run, home: Path) -> Path | None:
 def program_of(reader: Reader, row: Run) -> Program | None:
     """The run's stored program; None when it is missing or damaged, which `replay` and `audit` report."""
     from backstay.errors import BackstayError
+    from backstay.operations.proof import compiled
 
     try:
-        return _compiled(reader.all("definition", (row.version,))[0]["text"], row.version)
+        return compiled(reader.all("definition", (row.version,))[0]["text"], row.version)
     except (BackstayError, IndexError, ValueError):
         return None
-
-
-@lru_cache(maxsize=128)
-def _compiled(text: str, version: str) -> Program:
-    """Compiling takes a tenth of a second, and many runs share a version."""
-    from backstay.language import compile_definition
-
-    return compile_definition(text, version)
 
 
 def log(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:

@@ -114,7 +114,7 @@ class App:
                 else:
                     runner.dispatch.hold()
                 try:
-                    with _calm_collector():
+                    with _collector.calm():
                         yield Client(runner, self.queues.owners)
                 finally:
                     await runner.stop()
@@ -151,30 +151,36 @@ class App:
         )
 
 
-_open_apps: list[int] = []
-_young_before: list[int] = []
-
-
-@contextmanager
-def _calm_collector() -> Generator[None, None, None]:
-    """Let more young objects live before Python looks for cycles: calls on their way to the disk are many, and no cycles.
+class _Collector:
+    """The garbage collector's settings while applications are open: calls on their way to the disk are many, and no cycles.
 
     A higher setting of the process is left alone, and what stood before is put back.
     """
-    young, *older = gc.get_threshold()
-    if not _open_apps and 0 < young < YOUNG_OBJECTS:
-        gc.set_threshold(YOUNG_OBJECTS, *older)
-        _young_before.append(young)
-    _open_apps.append(1)
-    try:
-        yield
-    finally:
-        _open_apps.pop()
-        if not _open_apps and _young_before:
+
+    def __init__(self) -> None:
+        self._open = 0
+        self._before = 0
+
+    @contextmanager
+    def calm(self) -> Generator[None, None, None]:
+        """Let more young objects live before Python looks for cycles."""
+        young, *older = gc.get_threshold()
+        if not self._open and 0 < young < YOUNG_OBJECTS:
+            gc.set_threshold(YOUNG_OBJECTS, *older)
+            self._before = young
+        self._open += 1
+        try:
+            yield
+        finally:
+            self._open -= 1
             young, *older = gc.get_threshold()
-            before = _young_before.pop()
-            if young == YOUNG_OBJECTS:  # else the process has set it meanwhile
-                gc.set_threshold(before, *older)
+            if not self._open and self._before:
+                if young == YOUNG_OBJECTS:  # else the process has set it meanwhile
+                    gc.set_threshold(self._before, *older)
+                self._before = 0
+
+
+_collector = _Collector()
 
 
 def actions_of(workflow: Workflow[..., Any]) -> list[Action[Any]]:

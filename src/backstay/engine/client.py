@@ -56,11 +56,11 @@ class Client(Operators, Registry):
         check_person(by)
         self._allow(by, "signal")
 
-        def change(case: Activation, write: Write) -> None:
+        def change(case: Activation, write: Write) -> bool:
             if not case.loaded:
                 raise Conflict(f"run {case.row.id} needs attention; `backstay retry` it, then send the signal again")
             if id is not None and id in case.machine.signal_ids:
-                return
+                return False
             refs, named = Refs(), str(clean(case, name))
             waiting = next((leaf for leaf in case.machine.open.values() if _waits_for(leaf, named)), None)
             shape = waiting.command.type if waiting is not None and isinstance(waiting.command, WaitFor) else None
@@ -71,8 +71,10 @@ class Client(Operators, Registry):
             )  # fmt: skip
             event = ev.SignalReceived(at=self._stamp(), by=by, name=named, payload=packed, id=id, refs=refs or None)
             case.stage(write, event)
-            if waiting is not None:
-                case.clear_wait(write, waiting.id)
+            if waiting is None:
+                return False
+            case.clear_wait(write, waiting.id)
+            return True
 
         async with self._runner.door:
             await self._runner.deliver(self._loaded(run).row.id, change)

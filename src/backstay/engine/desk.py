@@ -55,11 +55,10 @@ class Desk:
         change: Callable[[Activation, Write, Wait], bool | None],
         *,
         by: str,
-        keep: bool = False,
     ) -> None:
         """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there.
 
-        keep: it goes on waiting; `change` says the same by returning False.
+        change: stages it, and says True when the workflow has its answer by that.
         """
         run, _, command = item.partition("/")
         async with self._runner.door:
@@ -68,12 +67,8 @@ class Desk:
                 await activation.applied()
                 activation = self._loaded(run)
             wait = pick(activation, item, command, kinds)
-
-            def apply(case: Activation, write: Write) -> bool:
-                return change(case, write, wait) is not False and not keep
-
             try:
-                await self._runner.deliver(wait.run, apply)
+                await self._runner.deliver(wait.run, lambda case, write: change(case, write, wait))
             except NotAllowed as denied:
                 self._denied(by, wait.id, denied)
                 raise
@@ -106,9 +101,6 @@ class Desk:
         if leaf is None:
             raise Conflict(f"{wait.id} does not wait any more")
         return leaf
-
-    def _opened(self, case: Activation, wait: Wait) -> object:
-        return self._leaf(case, wait).opened
 
     def _stamp(self) -> str:
         return self._runner.clock.stamp()

@@ -34,7 +34,7 @@ class Operators(People):
         check_person(by)
         self._allow(by, "settle")
 
-        def change(case: Activation, write: Write, wait: Wait) -> None:
+        def change(case: Activation, write: Write, wait: Wait) -> bool:
             refs: Refs = {}
             leaf, answer, schema = self._leaf(case, wait), None, None
             if outcome == "happened" and isinstance(leaf.command, Call):
@@ -47,6 +47,7 @@ class Operators(People):
             )  # fmt: skip
             case.stage(write, event)
             case.clear_wait(write, wait.command)
+            return True
 
         await self._change_item(item, ("unknown", *BACKLOG), change, by=by)
 

@@ -67,7 +67,7 @@ class People(Desk):
             case.stage(write, event)
             self._put(case, write, wait._replace(claimed_by=by, claimed_until=until))
 
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def release(self, item: str, *, by: str) -> None:
         """Give a claimed item back to its queue."""
@@ -81,7 +81,7 @@ class People(Desk):
             self._put(case, write, wait._replace(claimed_by=None, claimed_until=None))
 
         check_person(by)
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def reassign(
         self, item: str, *, by: str, queue: str | None = None, to: str = "", reason: str = ""
@@ -107,7 +107,7 @@ class People(Desk):
             moved = wait._replace(queue=into, assigned=to, priority=queues.of(into).priority)
             self._put(case, write, moved._replace(claimed_by=None, claimed_until=None))
 
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def ask(self, item: str, question: str, *, by: str) -> None:
         """Ask the requester something; until it is answered the item's clock stands still."""
@@ -121,7 +121,7 @@ class People(Desk):
             self._put(case, write, wait._replace(asked_at=at))
 
         _check_text("question", question)
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def answer(self, item: str, answer: str, *, by: str) -> None:
         """Answer the question that was asked about one's own request; the clock goes on with the working time left."""
@@ -145,7 +145,7 @@ class People(Desk):
 
         check_person(by)
         _check_text("answer", answer)
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def comment(
         self, item: str, text: str, *, by: str, files: Mapping[str, bytes] | None = None
@@ -164,7 +164,7 @@ class People(Desk):
 
         check_person(by)
         _check_text("text", text)
-        await self._change_item(item, ITEM_KINDS, change, by=by, keep=True)
+        await self._change_item(item, ITEM_KINDS, change, by=by)
 
     async def decide(
         self, item: str, verdict: Literal["approved", "rejected"], *, by: str, reason: str = "", code: str = "",
@@ -225,7 +225,7 @@ class People(Desk):
     async def complete(self, item: str, value: Json = None, *, by: str) -> None:
         """Report a task done, with its filled-in form; raises InvalidInput naming each field that does not fit."""
 
-        def change(case: Activation, write: Write, wait: Wait) -> None:
+        def change(case: Activation, write: Write, wait: Wait) -> bool:
             behalf = self._may(wait, by, "work")
             if wait.claimed_by is not None and folded(wait.claimed_by) != folded(by):
                 raise NotAllowed(f"{wait.claimed_by!r} has claimed {wait.id}; it must be released first")
@@ -246,6 +246,7 @@ class People(Desk):
             )
             case.stage(write, event)
             case.clear_wait(write, wait.command)
+            return True
 
         await self._change_item(item, ("task",), change, by=by)
 

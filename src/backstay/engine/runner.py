@@ -242,16 +242,16 @@ class Runner:
                 del self._hot[oldest]
 
     async def deliver(self, run: str, change: Callable[[Activation, Write], bool | None]) -> None:
-        """Bring something from outside to a run: `change` stages it, then it is committed and the run activated.
+        """Bring something from outside to a run: `change` stages it, then it is committed.
 
-        Unless `change` says False: then the workflow has no answer by it and goes on waiting.
+        When `change` says True the workflow has its answer by that, and is activated.
         """
         activation = self.loaded(run)
         if activation.row.ended:
             raise Conflict(f"run {run} has ended ({activation.row.status})")
         write, head, waits = Write(), activation.head, dict(activation.waits)
         try:
-            answers = change(activation, write) is not False
+            answers = change(activation, write)
         except BaseException:
             activation.unstage(head, waits)
             raise
@@ -348,9 +348,9 @@ class Runner:
         last = self.reader.all("events_of_run_after", (child, row.seq - 1))[-1]
         event = decode(last["kind"], last["body"])
 
-        def change(activation: Activation, write: Write) -> None:
+        def change(activation: Activation, write: Write) -> bool:
             if command not in activation.waits:
-                return
+                return False
             finished = event if isinstance(event, ev.RunFinished) else None
             ended = ev.ChildEnded(
                 at=self.clock.stamp(), command=command, status=row.status,  # type: ignore[arg-type] - the row has ended
@@ -359,6 +359,7 @@ class Runner:
             )  # fmt: skip
             activation.stage(write, ended)
             activation.clear_wait(write, command)
+            return True
 
         try:
             await self.deliver(parent, change)
@@ -384,12 +385,13 @@ class Runner:
     async def cancel(self, run: str, *, by: str, reason: str) -> None:
         """Ask a run to stop; one that needs attention is tried again, as it may get as far as its end."""
 
-        def change(case: Activation, write: Write) -> None:
+        def change(case: Activation, write: Write) -> bool:
             told = redact(reason, case.machine.secrets) if case.loaded else reason
             case.stage(write, ev.CancelRequested(at=self.clock.stamp(), by=by, reason=told))
             if case.row.status == "attention":
                 case.clear_wait(write, "attention")
                 case.set_status(write, "running")
+            return True
 
         await self.deliver(run, change)
 
@@ -454,11 +456,12 @@ class Runner:
     async def retry(self, run: str, command: str, *, by: str, reason: str) -> None:
         """Send a call from its backlog back to the gate."""
 
-        def change(case: Activation, write: Write) -> None:
+        def change(case: Activation, write: Write) -> bool:
             if command not in case.waits:
                 raise Conflict(f"{run}/{command} does not wait any more")
             case.stage(write, ev.CallRetried(at=self.clock.stamp(), by=by, command=command, reason=reason))
             case.clear_wait(write, command)
+            return True
 
         await self.deliver(run, change)
 

@@ -26,8 +26,7 @@ from pydantic import BaseModel
 from backstay import App, IdempotencyKey, Sensitive, action, approval, start, workflow
 from backstay.errors import StoreUnavailable
 from backstay.governance.audit import Report, verify
-from backstay.governance.checkpoints import load_signer, make_checkpoint
-from backstay.operations.signing import record_checkpoint
+from backstay.governance.checkpoints import load_signer, make_checkpoint, open_note
 from backstay.store.database import Reader
 from backstay.store.journal import genesis, link, link_commit
 from backstay.testing import harness
@@ -77,10 +76,10 @@ async def make_store(home: Path, runs: int = 36) -> tuple[Checkpoint, str]:
                 if number % 3 == 0 and payment["amount"] > 500:
                     await it.client.decide(f"{run}/{it.client.waits_of(run)[0].command}", "approved", by="ann")
                     await it.settle()
-        await record_checkpoint(home, by="ann")
+            await it.client.checkpoint(by="ann")
     with closing(Reader(home / "backstay.db")) as reader:
         signer = load_signer(home, reader)
-        return make_checkpoint(reader, signer)[0], signer.public
+        return open_note(make_checkpoint(reader, signer)["note"], signer.public), signer.public
 
 
 # --- a store in memory -------------------------------------------------------------------------------------

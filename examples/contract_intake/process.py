@@ -84,7 +84,7 @@ async def intake_contract(offer: Offer) -> Outcome:
                 return Outcome(status="expired", reason="the offer ended before it was signed")
             return Outcome(status="signed", signature=signing.value)
         except ActionDenied as refusal:
-            show = {"offer": offer, "refused": refusal.reason}
+            show = {"offer": offer, "refused": refusal.reason, "code": refusal.reason_code, "by": refusal.by}
             asked = await race(
                 task("contract-desk", show=show, form=NextStep, title=f"Not signed: {offer.title}"),
                 sleep(until=offer.valid_until),
@@ -94,4 +94,4 @@ async def intake_contract(offer: Offer) -> Outcome:
                 return Outcome(status="expired", reason="the offer ended before it was signed")
             if asked.value.verdict == "drop":
                 await close_contract(offer.reference, "dropped")
-                return Outcome(status="dropped", reason=asked.value.comment)
+                return Outcome(status="dropped", code=refusal.reason_code, reason=asked.value.comment)

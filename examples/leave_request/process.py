@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from backstay import ActionFailed, approval, now, race, sleep, wait_for, workflow
+from backstay import ActionFailed, approval, note, now, race, sleep, wait_for, workflow
 from examples.leave_request.actions import book_leave, cancel_booking, find_person, look_up_facts, notify
 from examples.leave_request.models import LeaveRequest, Outcome, Withdrawal
-from examples.leave_request.rules import deciders, why_refused
+from examples.leave_request.rules import deciders, is_own, why_refused
 
 
 @workflow
@@ -23,13 +23,18 @@ async def request_leave(request: LeaveRequest) -> Outcome:
     leave = f"{facts.days} days of {request.kind} leave, {request.first_day} to {request.last_day}"
     decided_by: list[str] = []
     for queue in deciders(request, person, facts):
-        first = await race(
-            approval(queue, show={"employee": request.employee, "leave": leave, "request": request, "facts": facts}),
-            wait_for("withdraw", type=Withdrawal),
-            sleep(until=facts.begins_at),
-        )
+        show = {"employee": request.employee, "leave": leave, "request": request, "facts": facts}
+        while True:
+            first = await race(
+                approval(queue, show=show, exclude=decided_by),
+                wait_for("withdraw", type=Withdrawal, details=True),
+                sleep(until=facts.begins_at),
+            )
+            if first.index != 1 or is_own(first.value, request):
+                break
+            await note(f"{first.value.by} cannot withdraw it; it is asked again")
         if first.index == 1:
-            return Outcome(status="withdrawn", reason=first.value.reason, decided_by=decided_by)
+            return Outcome(status="withdrawn", reason=first.value.value.reason, decided_by=decided_by)
         if first.index == 2:
             await notify(request.employee, "Nobody decided about your leave", "It would have begun now: please work.")
             return Outcome(status="expired", decided_by=decided_by)
@@ -48,9 +53,13 @@ async def request_leave(request: LeaveRequest) -> Outcome:
     await notify(request.employee, "Your leave is booked", f"{facts.days} working days, {booking}")
     await notify(request.substitute, "You stand in", f"{request.employee}, {request.first_day} to {request.last_day}")
 
-    later = await race(wait_for("withdraw", type=Withdrawal), sleep(until=facts.begins_at))
-    if later.index == 1:
-        return Outcome(status="taken", booking=booking, decided_by=decided_by)
+    while True:
+        later = await race(wait_for("withdraw", type=Withdrawal, details=True), sleep(until=facts.begins_at))
+        if later.index == 1:
+            return Outcome(status="taken", booking=booking, decided_by=decided_by)
+        if is_own(later.value, request):
+            break
+        await note(f"{later.value.by} cannot withdraw it")
     await cancel_booking(booking)
     await notify(request.substitute, "You need not stand in", f"{request.employee} works after all")
-    return Outcome(status="cancelled", reason=later.value.reason, booking=booking, decided_by=decided_by)
+    return Outcome(status="cancelled", reason=later.value.value.reason, booking=booking, decided_by=decided_by)

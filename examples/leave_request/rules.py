@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from backstay import DecisionTable, rule
-from examples.leave_request.models import Facts, LeaveRequest, Person
+from backstay import DecisionTable, Received, rule
+from examples.leave_request.models import Facts, LeaveRequest, Person, Withdrawal
 
 KINDS = ["annual", "unpaid", "special"]
 
@@ -61,6 +61,12 @@ def why_refused(request: LeaveRequest, facts: Facts) -> str:
         late=facts.notice < NOTICE(kind=request.kind, days=facts.days), own=len(facts.own) > 0,
         substitute_away=len(facts.substitutes) > 0,
     )  # fmt: skip
+
+
+@rule
+def is_own(withdrawal: Received[Withdrawal], request: LeaveRequest) -> bool:
+    """Nobody withdraws another's leave."""
+    return withdrawal.by == request.employee
 
 
 @rule

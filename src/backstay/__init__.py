@@ -10,6 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from backstay.actions import Action, Breaker, Rate, Retry, action
+    from backstay.ai.agents import Agent, AgentLimits
+    from backstay.ai.models import Model, Models, Price
     from backstay.commands import (
         approval,
         gather,
@@ -30,8 +32,10 @@ if TYPE_CHECKING:
     from backstay.engine.items import Notice
     from backstay.errors import (
         ActionDenied,
+        ActionDrafted,
         ActionFailed,
         BackstayError,
+        Cancelled,
         ChildFailed,
         NotRetryable,
         OutcomeUnknown,
@@ -43,17 +47,21 @@ if TYPE_CHECKING:
     from backstay.governance.policy import Rule
     from backstay.governance.queues import Escalation, Queue
     from backstay.language import DecisionTable, Workflow, rule, workflow
-    from backstay.types import Decision, Done, Happened, IdempotencyKey, Sensitive, Winner
+    from backstay.types import Decision, Done, Happened, IdempotencyKey, Received, Sensitive, Winner
 
 _HOMES = {
     "Action": "actions",
     "ActionDenied": "errors",
+    "ActionDrafted": "errors",
     "ActionFailed": "errors",
+    "Agent": "ai.agents",
+    "AgentLimits": "ai.agents",
     "Alert": "engine.gateway",
     "App": "engine.application",
     "BackstayError": "errors",
     "Breaker": "actions",
     "Calendar": "governance.calendars",
+    "Cancelled": "errors",
     "ChildFailed": "errors",
     "Client": "engine.client",
     "Decision": "types",
@@ -63,12 +71,16 @@ _HOMES = {
     "Happened": "types",
     "IdempotencyKey": "types",
     "Limits": "governance.budgets",
+    "Model": "ai.models",
+    "Models": "ai.models",
     "NotRetryable": "errors",
     "Notice": "engine.items",
     "OutcomeUnknown": "errors",
+    "Price": "ai.models",
     "ProcessError": "errors",
     "Queue": "governance.queues",
     "Rate": "actions",
+    "Received": "types",
     "Retry": "actions",
     "Rule": "governance.policy",
     "Sensitive": "types",
@@ -96,12 +108,16 @@ _HOMES = {
 __all__ = [
     "Action",
     "ActionDenied",
+    "ActionDrafted",
     "ActionFailed",
+    "Agent",
+    "AgentLimits",
     "Alert",
     "App",
     "BackstayError",
     "Breaker",
     "Calendar",
+    "Cancelled",
     "ChildFailed",
     "Client",
     "Decision",
@@ -111,12 +127,16 @@ __all__ = [
     "Happened",
     "IdempotencyKey",
     "Limits",
+    "Model",
+    "Models",
     "NotRetryable",
     "Notice",
     "OutcomeUnknown",
+    "Price",
     "ProcessError",
     "Queue",
     "Rate",
+    "Received",
     "Retry",
     "Rule",
     "Sensitive",

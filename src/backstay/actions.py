@@ -16,7 +16,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 
 from backstay.commands import Call
 from backstay.errors import ActionRefusedAtImport, InvalidInput
-from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, digest, journalable, seconds
+from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, Mask, digest, journalable, seconds
 
 R = TypeVar("R")
 
@@ -87,6 +87,9 @@ class Action(Generic[R]):
     """Parameters that decide who or what; values that untrusted text chose are held for a person."""
     untrusted: bool = False
     """The result carries text that outsiders wrote (documents, mails, pages)."""
+    derived: bool = False
+    """A replay computes the arguments again, so the journal keeps their digest only: a transcript is not stored anew with
+    every question about it."""
 
     def __call__(self, *args: Any, **named: Any) -> Call[R]:
         return Call(action=self.name, args=bind(self.name, self.parameters, args, named), returns=self.hints["return"])
@@ -104,12 +107,22 @@ class Action(Generic[R]):
     @cached_property
     def key_parameter(self) -> str | None:
         """The parameter that takes the idempotency key: an action that has one honours it."""
-        return next((name for name, hint in self.hints.items() if hint is IdempotencyKey and name != "return"), None)
+        return self._filled(IdempotencyKey)
+
+    @cached_property
+    def mask_parameter(self) -> str | None:
+        """The parameter that takes the `Mask` of what is private in the case."""
+        return self._filled(Mask)
+
+    def _filled(self, kind: type) -> str | None:
+        """The parameter that the engine fills with something of a kind."""
+        return next((name for name, hint in self.hints.items() if hint is kind and name != "return"), None)
 
     @cached_property
     def parameters(self) -> tuple[str, ...]:
-        """Names a workflow may pass, in order; the idempotency key is the engine's and not among them."""
-        return tuple(name for name in inspect.signature(self.fn).parameters if name != self.key_parameter)
+        """Names a workflow may pass, in order; what the engine fills is not among them."""
+        engines = (self.key_parameter, self.mask_parameter)
+        return tuple(name for name in inspect.signature(self.fn).parameters if name not in engines)
 
     @cached_property
     def is_async(self) -> bool:
@@ -120,7 +133,7 @@ class Action(Generic[R]):
         """The closed schema of the arguments as a model."""
         fields: dict[str, Any] = {}
         for name, parameter in inspect.signature(self.fn).parameters.items():
-            if name == self.key_parameter:
+            if name not in self.parameters:
                 continue
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[name] = (self.hints[name], default)
@@ -255,6 +268,8 @@ def _declare(fn: Callable[..., Any], effect: Effect, options: dict[str, Any]) ->
         if parameter.annotation is parameter.empty:
             raise ActionRefusedAtImport(f"{where}: annotate it, for example `{parameter.name}: str`")
     declared: Action[Any] = Action(fn=fn, name=name, effect=effect, **options)
+    if declared.derived and effect != "read":
+        raise ActionRefusedAtImport(f"action {name!r}: derived=True is for reads; what changes something is kept whole")
     unknown = declared.sinks - set(declared.parameters)
     if unknown:
         raise ActionRefusedAtImport(f"action {name!r}: sinks names {sorted(unknown)}, which are no parameters of it")

@@ -5,12 +5,12 @@ Awaiting a command yields it to whoever drives the workflow; the answer is sent 
 
 from __future__ import annotations
 
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar, cast
+from typing import Any, Generic, Literal, TypeVar, cast, overload
 
-from backstay.types import Decision, Done, Duration, Json, Winner
+from backstay.types import Decision, Done, Duration, Json, Received, Tried, Winner
 
 T = TypeVar("T")
 
@@ -61,6 +61,9 @@ class Approval(Command[Decision]):
     within: Duration | None = None
     quorum: int = 1
     reject: Literal["veto", "quorum"] = "veto"
+    until: datetime | None = None
+    title: str = ""
+    exclude: Sequence[str] = ()
 
 
 @dataclass(eq=False, repr=False)
@@ -72,6 +75,7 @@ class Task(Command[T]):
     form: Any = Done
     title: str = ""
     within: Duration | None = None
+    until: datetime | None = None
 
 
 @dataclass(eq=False, repr=False)
@@ -81,6 +85,8 @@ class WaitFor(Command[T]):
     name: str
     type: Any = None
     within: Duration | None = None
+    details: bool = False
+    """Whether the answer is a `Received` around the payload."""
 
 
 @dataclass(eq=False, repr=False)
@@ -121,6 +127,22 @@ class Race(Command[Winner]):
     children: tuple[Command[Any], ...]
 
 
+@dataclass(eq=False, repr=False)
+class Attempt(Command[Tried]):
+    """Do this; answers with its result, or with how it failed, and never raises a process error."""
+
+    children: tuple[Command[Any], ...]
+    """One command."""
+
+
+@dataclass(eq=False, repr=False)
+class Use(Command[Any]):
+    """Call whatever the definition lists under a name: an action, a workflow or an agent. The answer is JSON."""
+
+    name: str
+    args: Mapping[str, Any]
+
+
 # --- what a workflow writes ---------------------------------------------------------------------------
 
 
@@ -133,28 +155,62 @@ def approval(
     within: Duration | None = None,
     quorum: int = 1,
     reject: Literal["veto", "quorum"] = "veto",
+    until: datetime | None = None,
+    title: str = "",
+    exclude: Sequence[str] = (),
 ) -> Approval:
-    """Ask for a decision; after `within` it counts as rejected with the verdict `expired`, never as approved.
+    """Ask for a decision; when its time is over it counts as rejected with the verdict `expired`, never as approved.
 
-    quorum: so many different people must approve. reject: "veto", one rejection decides; "quorum", as many must reject.
-    Several queues one after the other are several approvals; at once, `gather` them.
+    within: a time, in the queue's working hours. until: a moment with a time zone instead. quorum: so many different
+    people must approve. reject: "veto", one rejection decides; "quorum", as many must reject. title: what lists say.
+    exclude: names of those who may not decide this one, such as `first.by`. Several queues one after the other are
+    several approvals; at once, `gather` them.
     """
     return Approval(
         queue=queue, show=show, evidence=evidence, action=cast("Call[Any] | None", action), within=within,
-        quorum=quorum, reject=reject,
+        quorum=quorum, reject=reject, until=until, title=title, exclude=exclude,
     )  # fmt: skip
 
 
 def task(
-    queue: str, *, show: Any = None, form: type[T] = Done, title: str = "", within: Duration | None = None
+    queue: str,
+    *,
+    show: Any = None,
+    form: type[T] = Done,
+    title: str = "",
+    within: Duration | None = None,
+    until: datetime | None = None,
 ) -> Task[T]:
-    """Hand a piece of work to a queue and wait for the filled-in `form`; `within` is its due time."""
-    return Task(queue=queue, show=show, form=form, title=title, within=within)
+    """Hand a piece of work to a queue and wait for the filled-in `form`.
+
+    within: due after this time, in the queue's working hours. until: due at this moment, with a time zone, instead.
+    """
+    return Task(queue=queue, show=show, form=form, title=title, within=within, until=until)
 
 
-def wait_for(name: str, *, type: type[T] | None = None, within: Duration | None = None) -> WaitFor[T]:
-    """Wait for a signal; raises `TimedOut` when it does not come within the time given."""
-    return WaitFor(name=name, type=type, within=within)
+@overload
+def wait_for(
+    name: str, *, type: type[T], within: Duration | None = None, details: Literal[False] = False
+) -> WaitFor[T]: ...
+@overload
+def wait_for(
+    name: str, *, type: None = None, within: Duration | None = None, details: Literal[False] = False
+) -> WaitFor[Any]: ...
+@overload
+def wait_for(
+    name: str, *, type: type[T], within: Duration | None = None, details: Literal[True]
+) -> WaitFor[Received[T]]: ...
+@overload
+def wait_for(
+    name: str, *, type: None = None, within: Duration | None = None, details: Literal[True]
+) -> WaitFor[Received[Any]]: ...
+def wait_for(name: str, *, type: Any = None, within: Duration | None = None, details: bool = False) -> WaitFor[Any]:
+    """Wait for a signal and answer with its payload; one that came before is taken first.
+
+    type: what the payload must be. details: answer with a `Received`, which has `value`, `by` and `at`; most signals are
+    what they say, so the sender is asked for where it matters. Raises `TimedOut` when none comes within the time given.
+    """
+    return WaitFor(name=name, type=type, within=within, details=details)
 
 
 def sleep(duration: Duration | None = None, *, until: datetime | None = None) -> Sleep:
@@ -201,3 +257,13 @@ def gather(*commands: Command[Any]) -> Gather:
 def race(*commands: Command[Any]) -> Race:
     """Do all of these at once and go on with the first that finishes."""
     return Race(children=commands)
+
+
+def attempt(command: Command[Any]) -> Attempt:
+    """Do this and be told how it went: `Tried.ok`, and the value or the error."""
+    return Attempt(children=(command,))
+
+
+def use(name: str, args: Mapping[str, Any]) -> Use:
+    """Call a tool by name; one that the definition does not list is denied by the gateway."""
+    return Use(name=name, args=dict(args))

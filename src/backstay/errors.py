@@ -164,13 +164,28 @@ class ActionFailed(ProcessError):
 
 
 class ActionDenied(ProcessError):
-    """The gateway or a person refused the action; `stage` and `reason` say which and why."""
+    """The gateway or a person refused the action; `stage` and `reason` say which and why.
+
+    Where a person rejected it, `by` is who, and `reason_code` the code that they chose of their queue's `reasons`; both are
+    empty where a stage refused it or its time ran out. `code` is the error's own, as with every other.
+    """
 
     code = "ACTION_DENIED"
 
+    def __init__(self, action: str, stage: str, reason: str, *, reason_code: str = "", by: str = "") -> None:
+        self.action, self.stage, self.reason = action, stage, reason
+        self.reason_code, self.by = reason_code, by
+        super().__init__(f"action {action!r} was denied by {stage}: {reason}")
+
+
+class ActionDrafted(ProcessError):
+    """A rule wants the action written down and not done; `reason` says why."""
+
+    code = "ACTION_DRAFTED"
+
     def __init__(self, action: str, stage: str, reason: str) -> None:
         self.action, self.stage, self.reason = action, stage, reason
-        super().__init__(f"action {action!r} was denied by {stage}: {reason}")
+        super().__init__(f"action {action!r} was written down and not done: {reason}")
 
 
 class TimedOut(ProcessError):
@@ -199,6 +214,20 @@ class ProgramLimit(ProcessError):
     code = "PROGRAM_LIMIT"
 
 
+# --- a workflow raises this to end itself ------------------------------------------------------------
+
+
+class Cancelled(BaseException):
+    """Raise it in a workflow to end the run as cancelled: what it confirmed is undone in reverse first.
+
+    No handler takes it on its way, as a run that is cancelled must not go on; `reason` is recorded.
+    """
+
+    def __init__(self, reason: str) -> None:
+        self.reason = reason
+        super().__init__(reason)
+
+
 # --- an action's author raises these to tell the engine what to do -----------------------------------
 
 
@@ -206,6 +235,12 @@ class NotRetryable(BackstayError):
     """Raise from an action when another attempt cannot help (bad data, refused by the target)."""
 
     code = "NOT_RETRYABLE"
+
+
+class BudgetCrossed(NotRetryable):
+    """What is asked for might use up more than is left; nothing was sent."""
+
+    code = "BUDGET"
 
 
 class OutcomeUnknown(BackstayError):

@@ -3,11 +3,12 @@
 async with harness(app) as it:
     run = await it.start(process_invoice, document=document)
     await it.advance("48h")
-    it.approve(run, by="ann")
+    await it.approve(run, by="ann")
 """
 
 from __future__ import annotations
 
+import asyncio
 import random
 import tempfile
 from collections.abc import AsyncGenerator, Awaitable, Callable
@@ -16,18 +17,24 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final, Literal
 
-from backstay.engine.application import App
+from backstay.engine.application import STORE_FILE, App
 from backstay.engine.client import Client
-from backstay.errors import StoreFenced
+from backstay.errors import BackstayError, Conflict, StoreFenced
 from backstay.events import Event
 from backstay.language import Workflow
 from backstay.operations.log import Line, tell
+from backstay.operations.proof import prove
+from backstay.operations.sweep import choose
 from backstay.store.clock import Clock
+from backstay.store.database import Reader
+from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait
 from backstay.types import Duration, Json, seconds
 
 START: Final = datetime(2026, 1, 5, 9, 0, tzinfo=UTC)
 """Where a test's clock begins: a Monday morning."""
+PATIENCE: Final = 0.5
+"""Seconds of real time in which what was handed in a moment ago is surely committed."""
 
 
 class ManualClock(Clock):
@@ -38,6 +45,20 @@ class ManualClock(Clock):
         self._now = start.timestamp()
         self._passed = 0.0
         self._random = random.Random(seed)
+
+    @classmethod
+    def of_store(cls, home: Path) -> ManualClock:
+        """A clock that goes on where the store in `home` stands, with ids that it does not hold; START for a new one."""
+        if not (home / STORE_FILE).exists():
+            return cls()
+        reader = Reader(home / STORE_FILE)
+        try:
+            newest, events = reader.value("newest_at"), reader.value("last_position") or 0
+        except BackstayError:  # it is no store of ours: opening it says so
+            return cls()
+        finally:
+            reader.close()
+        return cls(max(START, datetime.fromisoformat(newest)) if newest else START, seed=1 + events)
 
     def wall(self) -> float:
         return self._now
@@ -126,12 +147,22 @@ class Harness:
         await self.client.decide(item, "approved", by=by, reason=reason)
         await self.settle()
 
-    async def reject(self, item: str, *, by: str, reason: str = "") -> None:
-        await self.client.decide(item, "rejected", by=by, reason=reason)
+    async def reject(self, item: str, *, by: str, reason: str = "", code: str = "") -> None:
+        await self.client.decide(item, "rejected", by=by, reason=reason, code=code)
         await self.settle()
 
     async def complete(self, item: str, value: Json = None, *, by: str) -> None:
         await self.client.complete(item, value, by=by)
+        await self.settle()
+
+    async def signal(
+        self, run: str, name: str, payload: Json = None, *, by: str = "system", id: str | None = None
+    ) -> None:
+        await self.client.signal(run, name, payload, by=by, id=id)
+        await self.settle()
+
+    async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
+        await self.client.cancel(run, by=by, reason=reason)
         await self.settle()
 
     # --- looking ---
@@ -143,7 +174,49 @@ class Harness:
         return self.client.run(run).status
 
     async def result(self, run: str) -> Json:
+        """The result of a run; raises Conflict when it did not finish, or still waits once nothing moves any more."""
+        ending = asyncio.ensure_future(self.client.wait(run))
+        try:
+            while not await self._ends(ending):
+                before = self.commits
+                await asyncio.wait([ending], timeout=PATIENCE)
+                parked = self.status(run) in ("waiting", "attention")  # a running one is tried again by itself
+                if parked and not ending.done() and self.commits == before:
+                    waits = "; ".join(_told(wait) for wait in self.waits(run)) or "nothing"
+                    raise Conflict(f"run {run} is {self.status(run)} and has no result yet; it waits for {waits}")
+        finally:
+            ending.cancel()
         return await self.client.result(run)
+
+    async def _ends(self, ending: asyncio.Future[Run]) -> bool:
+        """Return whether the run has ended, as soon as it has or nothing moves."""
+        settled = asyncio.ensure_future(self.settle())
+        await asyncio.wait([ending, settled], return_when=asyncio.FIRST_COMPLETED)
+        if not settled.done():
+            settled.cancel()
+        elif not ending.done():
+            settled.result()
+        return ending.done()
+
+    def prove(self, *runs: str) -> int:
+        """Re-derive these runs, or every run of the store, from their journals alone; how many there were.
+
+        Raises AssertionError naming each case that does not come out as it was recorded.
+        """
+        reader = Reader(self.home / STORE_FILE)
+        try:
+            payloads = Payloads(self.home, reader)
+            proofs = [prove(reader, payloads, run) for run in runs or [chosen.run for chosen in choose(reader)]]
+        finally:
+            reader.close()
+        unequal = [
+            f"{each.workflow} {each.run}, event {each.event}, line {each.line}: {each.mismatch}"
+            for each in proofs
+            if not each.equal
+        ]
+        if unequal:
+            raise AssertionError("replay does not give what was recorded:\n" + "\n".join(unequal))
+        return len(proofs)
 
     def events(self, run: str, kind: str | None = None, **fields: Any) -> list[Event]:
         """The events of a run, of one kind and with these fields if given."""
@@ -169,18 +242,37 @@ class Harness:
         return [wait.queue for wait in self.client.waits_of(run) if wait.queue]
 
 
+def _told(wait: Wait) -> str:
+    """A wait in a few words."""
+    where = f" in {wait.queue!r}" if wait.queue else ""
+    when = f" at {wait.wake_at}" if wait.wake_at else ""
+    return f"{wait.kind} {wait.title!r}{where}{when} ({wait.id})"
+
+
 @asynccontextmanager
 async def harness(
-    app: App, home: Path | None = None, *, clock: ManualClock | None = None, crash_at: int | None = None
+    app: App,
+    home: Path | None = None,
+    *,
+    clock: ManualClock | None = None,
+    crash_at: int | None = None,
+    prove: bool = True,
 ) -> AsyncGenerator[Harness, None]:
-    """Open an app on a store of its own (a throw-away one unless `home` is given)."""
+    """Open an app on a store of its own (a throw-away one unless `home` is given).
+
+    A store that was there before goes on at the time it has reached. prove: when the test got to its end, every case of
+    the store is replayed, and must come out as recorded; False for a test that damages its store on purpose.
+    """
     with tempfile.TemporaryDirectory(prefix="backstay-") as folder:
-        opened = Harness(app, home or Path(folder), clock or ManualClock())
+        place = home or Path(folder)
+        opened = Harness(app, place, clock or ManualClock.of_store(place))
         await opened.open(crash_at)
         try:
             yield opened
         finally:
             await opened.close()
+        if prove:
+            opened.prove()
 
 
 Story = Callable[[Harness], Awaitable[Any]]

@@ -5,15 +5,18 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from typing import Annotated, Any, Final, Literal, TypeAlias
+from decimal import Decimal
+from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import BaseModel, ConfigDict
-from pydantic_core import PydanticSerializationError, from_json, to_json
+from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from backstay.errors import InvalidInput
+
+T = TypeVar("T")
 
 Json: TypeAlias = Any
 """A value that `json` can write: None, bool, int, float, str, list of Json, dict of str to Json."""
@@ -29,6 +32,10 @@ DATA_CLASS = "x-data-class"
 """The JSON Schema keyword that carries a field's data class."""
 
 
+ORIGIN: Final = "x-origin"
+"""The JSON Schema keyword of a field that outsiders write."""
+
+
 SUBJECT: Final = "subject"
 """The data class of the field that names a person: `Sensitive["subject"]`."""
 
@@ -41,6 +48,43 @@ class IdempotencyKey(str):
     @classmethod
     def __get_pydantic_core_schema__(cls, source: Any, handler: Callable[[Any], Any]) -> Any:
         return handler(str)
+
+
+class Mask:
+    """Parameter type of an action that sends a case's texts out: the engine fills it with what is private there."""
+
+    __slots__ = ("_detect", "_tokens")
+
+    def __init__(self, tokens: Mapping[str, str], detect: Callable[[str], Mapping[str, str]] | None = None) -> None:
+        self._tokens = dict(tokens)
+        """Private text -> its pseudonym, which begins with the data class."""
+        self._detect = detect
+
+    def hide(self, value: Json, *, allowed: Collection[str] = ()) -> Json:
+        """The value with a pseudonym for every private text in it whose data class is not among those allowed."""
+        if isinstance(value, dict):
+            return {self.hide(key, allowed=allowed): self.hide(item, allowed=allowed) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.hide(item, allowed=allowed) for item in value]
+        if not isinstance(value, str):
+            return value
+        if self._detect is not None:
+            self._tokens.update(self._detect(value))
+        for text in sorted((text for text in self._tokens if text in value), key=len, reverse=True):
+            if self._tokens[text].partition(":")[0] not in allowed:
+                value = value.replace(text, self._tokens[text])
+        return value
+
+    def show(self, value: Json) -> Json:
+        """The value with every pseudonym that was given out turned back into its text."""
+        if isinstance(value, dict):
+            return {self.show(key): self.show(item) for key, item in value.items()}
+        if isinstance(value, list):
+            return [self.show(item) for item in value]
+        if isinstance(value, str):
+            for text, token in self._tokens.items():
+                value = value.replace(token, text)
+        return value
 
 
 @dataclass(frozen=True)
@@ -67,6 +111,26 @@ class Sensitive:
     def __class_getitem__(cls, item: Any) -> Any:
         name, kind = item if isinstance(item, tuple) else (item, str)
         return Annotated[kind, Tag(name)]
+
+
+@dataclass(frozen=True)
+class Outside:
+    """What `FromOutside[str]` leaves in an annotation's metadata."""
+
+    def __get_pydantic_json_schema__(
+        self, core_schema: Any, handler: Callable[[Any], dict[str, Any]]
+    ) -> dict[str, Any]:
+        return {**handler(core_schema), ORIGIN: "outside"}
+
+
+class FromOutside:
+    """Mark a field that outsiders write, such as the text of a mail: `body: FromOutside[str]`.
+
+    What stands in it never decides who or what a call is about, unless a person confirms it.
+    """
+
+    def __class_getitem__(cls, item: Any) -> Any:
+        return Annotated[item, Outside()]
 
 
 class Decision(BaseModel):
@@ -101,6 +165,19 @@ class Happened:
     result: Any = None
 
 
+class Received(BaseModel, Generic[T]):
+    """A signal with who sent it and when: what `wait_for(..., details=True)` answers with."""
+
+    model_config = ConfigDict(frozen=True)
+
+    value: T
+    """The payload, in the type that was waited for."""
+    by: str
+    """Who sent it, as the client was told."""
+    at: datetime
+    """When it came in, which may be before the workflow waited for it."""
+
+
 class Winner(BaseModel):
     """Which command of a `race` finished first, and what it returned."""
 
@@ -108,6 +185,64 @@ class Winner(BaseModel):
 
     index: int
     value: Any = None
+
+
+class Tried(BaseModel):
+    """How an attempted command went."""
+
+    model_config = ConfigDict(frozen=True)
+
+    ok: bool
+    value: Any = None
+    type: str = ""
+    """Name of the error's class, when it failed."""
+    error: str = ""
+
+
+class Claim(BaseModel):
+    """One statement of an agent, with the observation that supports it."""
+
+    model_config = ConfigDict(frozen=True)
+
+    text: str
+    source: str
+    """Id of the observation, as `Finding.observed` has it."""
+    quote: str
+    """Words that stand in that observation."""
+
+
+StopReason: TypeAlias = Literal[
+    "goal-met", "low-confidence", "limit", "policy", "no-progress", "error", "person"
+]  # fmt: skip
+"""goal-met: with the required evidence. low-confidence: below what the agent must have. limit: a budget is used up.
+policy: what it wanted is refused. no-progress: it did the same and saw the same. error: its model failed, or its calls
+could not be carried out. person: somebody answered in its place."""
+
+
+class Finding(BaseModel, Generic[T]):
+    """What an agent came back with, and why it stopped."""
+
+    model_config = ConfigDict(frozen=True)
+
+    agent: str
+    reason: StopReason
+    why: str = ""
+    output: T | None = None
+    """None unless the goal was met, or a person answered; below the wanted confidence it is a proposal."""
+    confidence: float = 0.0
+    evidence: list[Claim] = []
+    plan: list[str] = []
+    observed: dict[str, str] = {}
+    """Id -> what a tool returned, as the model saw it, for each observation that a claim names."""
+    tried: list[str] = []
+    """Every call that was made, with its arguments."""
+    steps: int = 0
+    tool_calls: int = 0
+    tokens: int = 0
+    usd: Decimal | None = None
+    """None: the price of a reply was not known."""
+    charged: Decimal = Decimal(0)
+    """What counted against the budget."""
 
 
 # --- canonical JSON (RFC 8785) -----------------------------------------------------------------------
@@ -167,6 +302,11 @@ def _ecmascript_number(value: float) -> str:
         return sign + "0." + "0" * -point + digits
     power = f"e{point - 1:+d}"
     return sign + digits[0] + ("." + digits[1:] if count > 1 else "") + power
+
+
+def json_text(value: Any) -> str:
+    """A value as canonical JSON text, whatever types it is made of."""
+    return canonical(to_jsonable_python(value))
 
 
 def digest(value: Json) -> str:

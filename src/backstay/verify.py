@@ -1,7 +1,7 @@
 """Checks a case file with the Python standard library alone: copy this one file anywhere and run it.
 
 It recomputes hash chains, definitions, decision digests, inclusion proofs and the checkpoint's signature, says in plain
-words what that proves and what it does not, and ends with 0 or 1. It imports nothing of Backstay on purpose.
+words what that proves and what it does not. It imports nothing of Backstay on purpose.
 """
 
 from __future__ import annotations
@@ -36,33 +36,34 @@ def record_leaf(position: int, seq: int, chained: bytes, run: str) -> bytes:
     return position.to_bytes(8, "big") + seq.to_bytes(8, "big") + chained + run.encode()
 
 
-# --- Merkle proofs (RFC 9162, sections 2.1.3.2 and 2.1.4.2) -------------------------------------------------
-
-
 def _node(left: bytes, right: bytes) -> bytes:
     return hashlib.sha256(b"\1" + left + right).digest()
 
 
-def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
-    """Whether `leaf` is number `index` (from 0) of the `size` leaves under `root`."""
-    if not 0 <= index < size:
-        return False
-    at, last, node = index, size - 1, hashlib.sha256(b"\0" + leaf).digest()
+def _climb(at: int, last: int, node: bytes, proof: Sequence[bytes]) -> tuple[bytes, bytes] | None:
+    """Roots of the tree that ends at a node and of the whole one, by a proof; None when its length does not fit."""
+    old = new = node
     for other in proof:
         if last == 0:
-            return False
+            return None
         if at & 1 or at == last:
-            node = _node(other, node)
+            old, new = _node(other, old), _node(other, new)
             while not at & 1 and at:
                 at, last = at >> 1, last >> 1
         else:
-            node = _node(node, other)
+            new = _node(new, other)
         at, last = at >> 1, last >> 1
-    return last == 0 and node == root
+    return None if last else (old, new)
+
+
+def verify_inclusion(leaf: bytes, index: int, size: int, proof: Sequence[bytes], root: bytes) -> bool:
+    """Whether `leaf` is number `index` (from 0) of the `size` leaves under `root` (RFC 9162, section 2.1.3.2)."""
+    found = _climb(index, size - 1, hashlib.sha256(b"\0" + leaf).digest(), proof) if 0 <= index < size else None
+    return found is not None and found[1] == root
 
 
 def verify_consistency(old: int, size: int, proof: Sequence[bytes], old_root: bytes, root: bytes) -> bool:
-    """Whether the tree of `size` leaves under `root` begins with the one of `old` leaves under `old_root`."""
+    """Whether the tree of `size` leaves under `root` begins with that of `old` leaves (RFC 9162, section 2.1.4.2)."""
     if old == size:
         return not proof and old_root == root
     if not 0 < old < size or not proof:
@@ -71,21 +72,8 @@ def verify_consistency(old: int, size: int, proof: Sequence[bytes], old_root: by
     at, last = old - 1, size - 1
     while at & 1:
         at, last = at >> 1, last >> 1
-    first = second = path[0]
-    for other in path[1:]:
-        if last == 0:
-            return False
-        if at & 1 or at == last:
-            first, second = _node(other, first), _node(other, second)
-            while not at & 1 and at:
-                at, last = at >> 1, last >> 1
-        else:
-            second = _node(second, other)
-        at, last = at >> 1, last >> 1
-    return last == 0 and first == old_root and second == root
+    return _climb(at, last, path[0], path[1:]) == (old_root, root)
 
-
-# --- Ed25519 (RFC 8032, section 5.1) ---------------------------------------------------------------------
 
 P, ORDER = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, -1, P) % P
@@ -124,7 +112,7 @@ BASE = _point((4 * pow(5, -1, P) % P).to_bytes(32, "little"))
 
 
 def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
-    """Whether `signature` (64 bytes) over `message` was made with the private key of `public` (32 bytes)."""
+    """Whether `signature` (64 bytes) over `message` was made with the private key of `public` (RFC 8032, 5.1.7)."""
     try:
         key, r, s = _point(public), _point(signature[:32]), int.from_bytes(signature[32:], "little")
     except ValueError:
@@ -134,9 +122,6 @@ def verify_ed25519(public: bytes, message: bytes, signature: bytes) -> bool:
     h = int.from_bytes(hashlib.sha512(signature[:32] + public + message).digest(), "little") % ORDER
     one, two = _times(s, BASE), _add(r, _times(h, key))
     return (one[0] * two[2] - two[0] * one[2]) % P == 0 and (one[1] * two[2] - two[1] * one[2]) % P == 0
-
-
-# --- checkpoints (C2SP tlog-checkpoint in a signed-note) ---------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -237,22 +222,17 @@ def _plain(node: Any) -> Any:
 
 
 def _code(body: list[ast.stmt]) -> list[ast.stmt]:
-    return [
-        one for one in body if not (isinstance(one, ast.Expr) and isinstance(getattr(one.value, "value", None), str))
-    ]
+    return [s for s in body if not (isinstance(s, ast.Expr) and isinstance(getattr(s.value, "value", None), str))]
 
 
-ASKED = ("approval_requested", "task_opened", "call_unknown", "call_queued")
-ANSWERED = {
-    "approval_decided": "approval", "vote_cast": "vote", "task_completed": "task", "call_settled": "settlement",
-    "call_retried": "retry",
-}  # fmt: skip
+ANSWERED = {"approval_decided": "approval", "vote_cast": "vote", "task_completed": "task",
+            "call_settled": "settlement", "call_retried": "retry"}  # fmt: skip
 OUTCOMES = {
     "call_returned": "returned", "attempt_failed": "attempt failed", "call_failed": "failed", "call_denied": "denied",
     "call_queued": "queued", "call_unknown": "unknown", "call_settled": "settled: ",
 }  # fmt: skip
 ENDS = ("run_finished", "run_failed", "run_cancelled")
-KEYS = frozenset("format case runs definitions decisions effects rules checkpoint key consistency".split())
+KEYS = frozenset("format case runs definitions decisions effects rules checkpoint key consistency values".split())
 EVENT_KEYS = frozenset(("position", "seq", "kind", "body", "hash", "proof"))
 """All that a case file and its events may hold: what this verifier does not check has no place in them."""
 
@@ -268,13 +248,11 @@ def decisions(run: Fields) -> list[Fields]:
     asked: dict[str, tuple[int, Fields]] = {}
     found: list[Fields] = []
     for seq, kind, event in read_events(run):
-        if kind in ASKED:
+        if kind in ("approval_requested", "task_opened", "call_unknown", "call_queued"):
             asked[event["command"]] = seq, event
         if kind in ANSWERED:
             number, question = asked.get(event["command"], (None, {}))
-            verdict = (
-                event.get("verdict") or event.get("outcome") or ("done" if kind == "task_completed" else "retried")
-            )
+            verdict = event.get("verdict") or event.get("outcome") or {"task_completed": "done"}.get(kind, "retried")
             found.append({
                 "run": run["run"], "command": event["command"], "kind": ANSWERED[kind], "asked": number, "decided": seq,
                 "verdict": verdict, "at": event["at"], "asked_at": question.get("at"), "digest": question.get("digest"),
@@ -299,8 +277,8 @@ def effects(run: Fields) -> list[Fields]:
             }  # fmt: skip
             found.append(row)
         elif command in open_ and kind in OUTCOMES:
-            outcome = OUTCOMES[kind] + event.get("outcome", "")
-            open_[command].update(ended=seq, outcome=outcome, result=event.get("result"))
+            open_[command] |= {"ended": seq, "outcome": OUTCOMES[kind] + event.get("outcome", ""),
+                               "result": event.get("result")}  # fmt: skip
     return found
 
 
@@ -337,13 +315,12 @@ class _Case:
     def __init__(self, case: Any, verdict: Verdict) -> None:
         self.case, self.runs, self.documents = case, list[Fields](case["runs"]), dict[str, Fields]()
         self.proved, self.unproved, self.wrong = verdict.proved.append, verdict.unproved.append, verdict.wrong.append
-        self.verdict = verdict
+        self.verdict, self.values = verdict, Fields(case.get("values", {}))
 
     def check(self, key: str | None, held: str | None) -> None:
-        if self.case.keys() != KEYS or self.case["format"] != FORMAT:
-            self.wrong(
-                f"it is not of the form {FORMAT}, or has unchecked: {', '.join(sorted(self.case.keys() ^ KEYS))}"
-            )
+        odd = (self.case.keys() ^ KEYS) - ({"values"} - self.case.keys())  # earlier versions wrote no values
+        if odd or self.case["format"] != FORMAT:
+            self.wrong(f"it is not of the form {FORMAT}, or has unchecked: {', '.join(sorted(odd))}")
         known = (key or self.case["key"]).strip()
         checkpoint = self.signed(known, pinned=key is not None)
         for run in self.runs:
@@ -353,6 +330,7 @@ class _Case:
             self.extends(checkpoint, known, held)
         self.complete()
         self.definitions()
+        self.large()
         for name, derive in (("decisions", decisions), ("effects", effects), ("rules", rules)):
             if self.case[name] != [row for run in self.runs for row in derive(run)]:
                 self.wrong(f"the list of {name} is not what the events say")
@@ -378,10 +356,10 @@ class _Case:
                 return self.wrong(f"run {name}: event {number} is missing, or not as it must be")
             if before.hex() != event["hash"]:
                 return self.wrong(f"run {name}: event {number} ({event['kind']}) is not what was hashed")
-            leaf, proof = record_leaf(event["position"], number, before, name), map(base64.b64decode, event["proof"])
-            place = event["position"] - 1
-            if checkpoint and not verify_inclusion(leaf, place, checkpoint.size, [*proof], checkpoint.root):
-                self.wrong(f"run {name}: event {number} is not in the log at position {place + 1}")
+            at, proof = event["position"], [base64.b64decode(text) for text in event["proof"]]
+            leaf = record_leaf(at, number, before, name)
+            if checkpoint and not verify_inclusion(leaf, at - 1, checkpoint.size, proof, checkpoint.root):
+                self.wrong(f"run {name}: event {number} is not in the log at position {at}")
         started = json.loads(run["events"][0]["body"])
         if any(run[name] != started.get(name) for name in run.keys() - {"run", "events"}):
             self.wrong(f"run {name}: its heading is not what its first event says")
@@ -394,8 +372,11 @@ class _Case:
             if kind == "approval_requested":
                 asked[event["command"]] = event
             elif kind == "approval_decided" and (about := asked.get(event["command"], {})).get("shown"):
-                parts = {name: about.get(name) for name in ("show", "evidence")} | {"call": about.get("digest")}
-                if not digest(parts | {"policy": about.get("policy", "")}) == about["shown"] == event.get("shown"):
+                refs = (about.get("refs") or {}).items()
+                large = {at: to for at, to in refs if to.startswith("blob:") and at.startswith(("/show", "/evidence"))}
+                parts = {name: about.get(name) for name in ("show", "evidence")} | ({"large": large} if large else {})
+                parts |= {"call": about.get("digest"), "policy": about.get("policy", "")}
+                if not digest(parts) == about["shown"] == event.get("shown"):
                     self.wrong(f"run {run['run']}: the decision of event {seq} is not about what was shown")
 
     def complete(self) -> None:
@@ -415,13 +396,14 @@ class _Case:
             old = read_checkpoint(held, key)
         except ValueError as error:
             return self.wrong(f"the checkpoint you kept: {error}")
-        given = [entry["proof"] for entry in self.case["consistency"] if entry["size"] == old.size]
-        proof = [base64.b64decode(text) for text in given[0]] if given else []
+        given = [text for entry in self.case["consistency"] if entry["size"] == old.size for text in entry["proof"]]
         if old.size > checkpoint.size:
             self.wrong(f"the checkpoint you kept covers {old.size} records, the file's {checkpoint.size}: rolled back")
         elif not given and old.size != checkpoint.size:
             self.unproved("That the log begins with the one you kept: export with --checkpoint for that.")
-        elif not verify_consistency(old.size, checkpoint.size, proof, old.root, checkpoint.root):
+        elif not verify_consistency(
+            old.size, checkpoint.size, [*map(base64.b64decode, given)], old.root, checkpoint.root
+        ):
             self.wrong("the log does not begin with the one of the checkpoint you kept: it was rewritten")
         else:
             self.proved(f"The log begins with the {old.size} records of the checkpoint you kept, unchanged.")
@@ -434,11 +416,22 @@ class _Case:
             self.wrong("the definitions in the file are not those that its runs were started with")
         for version, text in texts.items():
             document = self.documents[version] = json.loads(text)
-            items, sources = document["items"], document.pop("sources")
-            same = sources.keys() == {item["name"] for item in items}
-            same = same and all(tree_digest(sources[item["name"]]["text"]) == item["tree"] for item in items)
-            if not same or digest(document) != version:
+            trees = {name: tree_digest(source["text"]) for name, source in document.pop("sources").items()}
+            if trees != {item["name"]: item["tree"] for item in document["items"]} or digest(document) != version:
                 self.wrong(f"the text of definition {version[:12]} is not the one its version names")
+
+    def large(self) -> None:
+        """Values that lie beside the log are those that the events name by their digest."""
+        named = {ref[5:] for run in self.runs for _, _, event in read_events(run)
+                 for ref in (event.get("refs") or {}).values() if ref.startswith("blob:")}  # fmt: skip
+        for name, text in self.values.items():
+            if name not in named or (text is not None and hashlib.sha256(text.encode()).hexdigest() != name):
+                self.wrong(f"the large value {name[:12]} is not one that an event names")
+        left = sum(self.values.get(name) is None for name in named)
+        if left < len(named):
+            self.proved(f"{len(named) - left} large value(s) are the ones that the events name by their digest.")
+        if left:
+            self.unproved(f"What stands in {left} large value(s): the file leaves them out.")
 
     def bound(self, run: Fields, effect: Fields) -> bool | None:
         """Check an effect against its approval; True where the digest is keyed, so that only the installation can."""
@@ -451,10 +444,12 @@ class _Case:
         interfaces = self.documents.get(run["version"], {"interfaces": {}})["interfaces"].values()
         interface = next((one for one in interfaces if one["name"] == effect["action"]), None)
         intent = json.loads(run["events"][effect["intended"] - 1]["body"])
-        if interface is None or "/args" in (intent.get("refs") or {}) or not granted[-1]["digest"]:
+        ref = (intent.get("refs") or {}).get("/args", "")
+        if interface is None or (ref and self.values.get(ref[5:]) is None) or not granted[-1]["digest"]:
             return True
         parts = {"version": run["version"], "action": effect["action"], "interface": interface["digest"]}
-        if digest({**parts, "arguments": intent["args"]}) == granted[-1]["digest"]:
+        arguments = json.loads(self.values[ref[5:]]) if ref else intent["args"]
+        if digest({**parts, "arguments": arguments}) == granted[-1]["digest"]:
             return False
         private = any('"seal:' in event["body"] for event in run["events"][: effect["intended"]])
         if private or "x-data-class" in json.dumps(interface["arguments"]):
@@ -472,23 +467,28 @@ class _Case:
             self.proved(f"{recomputed} approved call(s) are exactly the ones that were approved, by their digest.")
         if keyed:
             self.unproved(f"{keyed} approved call(s) by their digest: it is keyed or absent; the approval is there.")
-        self.unproved("Values behind pseudonyms, large values that stand by their digest, comments in definitions.")
+        self.unproved("Values behind pseudonyms, files that stand by their digest, comments in definitions.")
         self.unproved("That the world is as the actions reported it, and a person who the journal names.")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Check one case file and print the verdict; 0 when nothing is wrong, 1 otherwise."""
+    """Check one case file and print the verdict; 0 when nothing is wrong, 1 otherwise, 2 when a file cannot be read."""
     parser = argparse.ArgumentParser(prog="backstay-verify", description="Check a case file; needs nothing but Python.")
     parser.add_argument("file", type=Path, help="what `backstay audit export` wrote")
     parser.add_argument("--key", type=Path, metavar="FILE", help="the public key, obtained from elsewhere")
     parser.add_argument("--checkpoint", type=Path, metavar="FILE", help="an older checkpoint that you kept")
     parser.add_argument("--json", action="store_true", help="print one JSON value and nothing else")
     given = parser.parse_args(arguments)
+    texts: dict[Path, str] = {}
+    for path in filter(None, (given.file, given.key, given.checkpoint)):
+        try:
+            texts[path] = path.read_text("utf-8")
+        except (OSError, ValueError) as error:
+            parser.error(f"{str(path)!r} cannot be read: {error}")
     try:
-        key, held = (path and path.read_text("utf-8") for path in (given.key, given.checkpoint))
-        verdict = verify(json.loads(given.file.read_text("utf-8")), key=key, held=held)
-    except (OSError, ValueError, RecursionError) as error:
-        verdict = Verdict(wrong=[f"the files cannot be read: {error}"])
+        verdict = verify(json.loads(texts[given.file]), key=texts.get(given.key), held=texts.get(given.checkpoint))
+    except (ValueError, RecursionError) as error:
+        verdict = Verdict(wrong=[f"{str(given.file)!r} is no case file: {error}"])
     told = ["VERIFIED" if verdict.ok else "NOT VERIFIED: do not rely on this file"]
     for heading, lines in (("Wrong", verdict.wrong), ("Proved", verdict.proved), ("Not proved", verdict.unproved)):
         told += ["", f"{heading}:", *(f"- {line}" for line in lines)] if lines else []

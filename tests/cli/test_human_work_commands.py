@@ -13,7 +13,7 @@ from typed import Cli, Worker, wait_until
 
 from backstay import App, Queue, approval, workflow
 from backstay.cli import items
-from backstay.engine.control import find_worker, read_rules, serve
+from backstay.engine.control import RemoteClient, find_worker, read_rules, serve
 from backstay.errors import Conflict, InvalidInput, StoreMismatch
 from backstay.governance.calendars import Calendar
 from backstay.governance.queues import Escalation
@@ -184,11 +184,41 @@ def test_a_batch_tells_of_each_item_what_became_of_it(cli: Cli, begin: Begin) ->
     assert cli("reject", *batch, "--as", "mia").code == 2
     done = cli("reject", *batch, "--code", "too-dear", "--as", "mia", "--json")
     counted = {outcome["item"]: outcome["counted"] for outcome in done.json["outcomes"]}
+    told = {outcome["item"]: outcome["error"] for outcome in done.json["outcomes"]}
+    assert (told[f"{first}/1"], told[f"{own}/1"]["code"]) == (None, "NOT_ALLOWED")
+    assert "asked for this" in told[f"{own}/1"]["message"]
     assert (done.code, counted) == (4, {f"{first}/1": True, f"{second}/1": True, f"{own}/1": False})
     assert "code  too-dear" in cli("log", first).out
     assert cli("approve", third, own, "--as", "olga").out.startswith("olga approved 2 of 2 item(s).")
     assert cli("approve", first, second, "--as", "olga", "--json").code == 4
     assert cli("approve", "--queue", "office", "--all", "--as", "olga", "--json").json["outcomes"] == []
+
+
+def test_a_batch_is_one_request_bound_to_what_was_listed(
+    cli: Cli, begin: Begin, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, second = begin("buy", "one"), begin("buy", "two")
+    asked = list[dict[str, object]]()
+    real = RemoteClient.decide_many
+
+    async def noted(remote: RemoteClient, items: list[str], verdict: str, **more: object) -> dict[str, str]:
+        asked.append({"items": items, "verdict": verdict, **more})
+        return await real(remote, items, verdict, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(RemoteClient, "decide_many", noted)
+    digests = {f"{run}/1": cli("show", run, "--json").json["waits"][0]["shown"] for run in (first, second)}
+    assert cli("approve", "--queue", "office", "--all", "--as", "mia", "--json").code == 0
+    assert [(sorted(one["items"]), one["shown"]) for one in asked] == [(sorted(digests), digests)]  # type: ignore[call-overload]
+
+
+def test_an_approval_whose_queue_has_words_offers_them(cli: Cli, begin: Begin) -> None:
+    run = begin("buy", "a desk")
+    (wait,) = cli("show", run, "--json").json["waits"]
+    assert wait["reasons"] == ["too-dear", "not-needed"]
+    assert wait["do"][1].endswith("/1 --code 'too-dear|not-needed'")
+    assert "--code 'too-dear|not-needed'" in cli("show", run).out
+    (other,) = cli("show", begin("invest", "a hall"), "--json").json["waits"]
+    assert (other["reasons"], other["do"][1][-14:]) == ([], " --reason TEXT")
 
 
 def test_a_batch_on_a_terminal_is_shown_first_and_asked_for(

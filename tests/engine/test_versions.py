@@ -133,3 +133,45 @@ async def test_going_back_to_the_first_version_starts_on_it_again(file: Path) ->
         assert it.run(await it.start("buy", article="a")).version == first
         stored = [row["version"] for row in it.client._reader.all("definitions")]
         assert stored == [first]
+
+
+FAMILY = """
+from backstay import ChildFailed, approval, sleep, start, workflow
+
+@workflow
+async def letter(name: str) -> str:
+    await sleep("1d")
+    return f"dear {name}"
+
+@workflow
+async def write(name: str) -> str:
+    await approval("bosses")
+    try:
+        return await letter(name)
+    except ChildFailed as error:
+        return error.message
+"""
+
+
+async def test_a_child_takes_the_version_that_is_deployed_when_it_is_started(file: Path) -> None:
+    async with harness(deploy(file, FAMILY)) as it:
+        early, late = [await it.start("write", name="Ann", by="ann") for _ in range(2)]
+        await it.approve(early, by="bo")
+        await it.close()
+        it.app = deploy(file, FAMILY.replace('f"dear {name}"', 'f"hello {name}"'))
+        await it.open()
+        await it.approve(late, by="bo")
+        await it.advance("1d")
+        assert [await it.result(run) for run in (early, late)] == ["dear Ann", "hello Ann"]
+        assert it.run(early).version == it.run(late).version
+        assert len({run.version for run in it.client.runs(workflow="letter")}) == 2
+
+
+async def test_a_child_that_does_not_take_what_its_parent_gives_any_more_has_failed(file: Path) -> None:
+    async with harness(deploy(file, FAMILY)) as it:
+        run = await it.start("write", name="Ann", by="ann")
+        await it.close()
+        it.app = deploy(file, FAMILY.replace("letter(name: str)", "letter(name: int)"))
+        await it.open()
+        await it.approve(run, by="bo")
+        assert "name" in await it.result(run)

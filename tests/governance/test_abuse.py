@@ -61,8 +61,14 @@ async def pays_in_time(payee: str, amount: int) -> str:
     return decision.verdict if not decision.approved else await pay(payee, amount)
 
 
+@workflow
+async def shows_much(letter: str) -> bool:
+    decision = await approval("treasury", show="look", evidence=[letter * 40_000])
+    return decision.approved
+
+
 QUEUES = [Queue(name="treasury", owner="theo", members=("group:treasury",))]
-WORKFLOWS = [pays, pays_other, pays_twice, pays_late, pays_in_time]
+WORKFLOWS = [shows_much, pays, pays_other, pays_twice, pays_late, pays_in_time]
 app = App("abuse", workflows=WORKFLOWS, queues=QUEUES)
 strict = App(
     "abuse", workflows=WORKFLOWS, queues=QUEUES,
@@ -76,9 +82,11 @@ async def staff(it: Harness) -> None:
         ("ann", ["operator", "approver"], ["treasury"]),
         ("bea", ["approver"], ["treasury"]),
         ("cid", ["approver"], ["sales"]),
+        ("mo", ["approver"], ["treasury"]),
         ("ops", ["operator"], []),
     ):
         await it.client.register(name, roles=roles, groups=groups, by="root")
+    await it.client.register("portal", kind="service", acts_for="mo", by="root")
     await it.client.register("bot", kind="agent", roles=["operator"], acts_for="ann", by="root")
 
 
@@ -100,6 +108,47 @@ async def by_the_requester_under_another_spelling(it: Harness) -> None:
 async def by_the_owner_of_the_agent_that_asked(it: Harness) -> None:
     run = await it.start(pays, by="bot", payee="x", amount=1)
     await refused(it.client.decide(run, "approved", by="ann"), NotAllowed)
+
+
+async def by_the_person_for_whom_a_service_asked(it: Harness) -> None:
+    run = await it.client.start(pays, {"payee": "x", "amount": 1}, by="portal", requester="ann")
+    await it.settle()
+    await refused(it.client.decide(run, "approved", by="ann"), NotAllowed)
+    await refused(it.client.acting("ann").decide(run, "approved"), NotAllowed)
+
+
+async def by_the_owner_of_the_service_that_asked_for_a_person(it: Harness) -> None:
+    run = await it.client.start(pays, {"payee": "x", "amount": 1}, by="portal", requester="ann")
+    await it.settle()
+    await refused(it.client.decide(run, "approved", by="mo"), NotAllowed)
+
+
+async def by_the_operator_who_asked_for_a_person(it: Harness) -> None:
+    run = await it.client.start(pays, {"payee": "x", "amount": 1}, by="ops", requester="bea")
+    await it.settle()
+    await it.client.register("ops", roles=["operator", "approver"], groups=["treasury"], by="root")
+    await refused(it.client.decide(run, "approved", by="ops"), NotAllowed)
+
+
+async def by_the_substitute_of_the_person_for_whom_a_service_asked(it: Harness) -> None:
+    for giver in ("ann", "mo"):
+        await it.client.delegate(giver, "cid", until="2026-03-01T00:00:00Z", by=giver)
+    run = await it.client.start(pays, {"payee": "x", "amount": 1}, by="portal", requester="ann")
+    await it.settle()
+    await refused(it.client.decide(run, "approved", by="cid"), NotAllowed)
+
+
+async def in_the_name_of_somebody_else(it: Harness) -> None:
+    run = await it.start(pays, by="ops", payee="x", amount=1)
+    await refused(it.client.acting("cid").decide(run, "approved", by="bea"), NotAllowed)
+
+
+async def with_a_key_that_was_revoked(it: Harness) -> None:
+    run = await it.start(pays, by="ops", payee="x", amount=1)
+    key = await it.client.make_key("bea", by="bea")
+    signed = it.client.sign_in(key)
+    await it.client.revoke_key(key.split("_")[1], by="bea")
+    await refused(signed.decide(run, "approved"), NotAllowed)
 
 
 async def by_the_agent_itself(it: Harness) -> None:
@@ -218,6 +267,9 @@ async def under_a_policy_that_no_longer_allows_it(it: Harness) -> None:
 
 ABUSES: list[Callable[[Harness], Awaitable[None]]] = [
     by_the_requester, by_the_requester_under_another_spelling, by_the_owner_of_the_agent_that_asked,
+    by_the_person_for_whom_a_service_asked, by_the_owner_of_the_service_that_asked_for_a_person,
+    by_the_operator_who_asked_for_a_person, by_the_substitute_of_the_person_for_whom_a_service_asked,
+    in_the_name_of_somebody_else, with_a_key_that_was_revoked,
     by_the_agent_itself, by_the_substitute_of_the_requester_alone, by_somebody_of_another_group,
     by_somebody_without_the_role, by_nobody_known, after_the_role_was_revoked, past_somebody_elses_claim,
     after_it_was_withdrawn, after_it_expired, after_it_was_rejected, rejected_and_approved_at_once, for_another_amount,
@@ -261,3 +313,14 @@ async def test_an_approval_of_one_case_pays_no_other() -> None:
             await it.client.decide(it.waits(second)[0].id, "approved", by="bea", shown="f" * 64)
         assert it.status(second) == "waiting"
     assert paid == [("x", 1)]
+
+
+async def test_a_decision_is_bound_to_large_evidence_too() -> None:
+    """What is too large for the event is kept beside it, and counts by its own digest."""
+    digests: set[str | None] = set()
+    for letter in "ab":
+        async with harness(app) as it:
+            await staff(it)
+            run = await it.start(shows_much, by="ops", letter=letter)
+            digests.add(it.events(run, "approval_requested")[0].shown)  # type: ignore[attr-defined]
+    assert len(digests) == 2

@@ -19,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from backstay.errors import AuthorError
-from backstay.governance.calendars import DAYS, Calendar, Pause, due_with_pauses, merged
+from backstay.governance.calendars import DAYS, Calendar
+from backstay.governance.schedule import Schedule, resumed
+from backstay.types import iso
 
 MINUTE, HOUR, DAY = timedelta(minutes=1), timedelta(hours=1), timedelta(days=1)
 ZONES = (
@@ -90,14 +92,29 @@ def situations(draw: st.DrawFn) -> tuple[Calendar, datetime]:
 
 
 work = st.integers(0, 40 * 60).map(lambda minutes: minutes * MINUTE)
-pauses = st.lists(st.tuples(st.integers(-1000, 8000), st.one_of(st.integers(0, 4000), st.just(-1))), max_size=4)
+days_or_work = st.one_of(work, st.integers(0, 4).map("{}bd".format))
+pauses = st.lists(st.tuples(st.integers(0, 4000), st.integers(0, 4000)), max_size=4)
+
+Pause = tuple[datetime, datetime]
 
 
 def ledger(start: datetime, drawn: list[tuple[int, int]]) -> list[Pause]:
-    return [
-        (start + after * MINUTE, None if lasting < 0 else start + (after + lasting) * MINUTE)
-        for after, lasting in drawn
-    ]
+    """Pauses one after the other: how long after the one before each begins, and how long it lasts."""
+    found, moment = list[Pause](), start
+    for after, lasting in drawn:
+        paused = moment + after * MINUTE
+        moment = paused + lasting * MINUTE
+        found.append((paused, moment))
+    return found
+
+
+def due_with(calendar: Calendar, start: datetime, working: timedelta | str, listed: list[Pause]) -> datetime:
+    """When work is due that was asked about and answered at these moments."""
+    times = Schedule(due=iso(calendar.due(start, working)), plan=[], calendar=calendar.to_json())
+    for asked, answered in listed:
+        times = resumed(times, iso(asked), iso(answered))
+    assert times.due is not None
+    return datetime.fromisoformat(times.due)
 
 
 def minutes(text: str) -> list[tuple[int, int]]:
@@ -335,99 +352,88 @@ def test_nothing_is_due_after_more_than_a_century(working: str) -> None:
 # --- pauses ------------------------------------------------------------------------------------------
 
 
+@settings(max_examples=60, deadline=None)
+@given(situations(), st.integers(1, 20 * 60), pauses)
+def test_paused_time_does_not_count_for_somebody_who_watches_the_clock(
+    situation: tuple[Calendar, datetime], wanted: int, drawn: list[tuple[int, int]]
+) -> None:
+    calendar, start = situation
+    listed, worked = ledger(start, drawn), 0
+    for number, is_open in enumerate(watched(calendar, start, 24)):
+        worked += is_open and not any(paused <= start + number * MINUTE < answered for paused, answered in listed)
+        if worked == wanted:
+            assert due_with(calendar, start, wanted * MINUTE, listed) == start + (number + 1) * MINUTE
+            return
+
+
 def counted(calendar: Calendar, start: datetime, end: datetime, listed: list[Pause]) -> timedelta:
     """Working time outside the pauses, by looking at every stretch between two marks."""
-    marks = sorted({start, end, *(min(max(mark or end, start), end) for pause in listed for mark in pause)})
+    marks = sorted({start, end, *(min(max(mark, start), end) for pause in listed for mark in pause)})
     return sum(
         (
             calendar.working(low, high)
             for low, high in pairwise(marks)
-            if not any(paused <= low and (resumed is None or high <= resumed) for paused, resumed in listed)
+            if not any(paused <= low and high <= answered for paused, answered in listed)
         ),
         timedelta(),
     )
 
 
 @settings(deadline=None)
-@given(situations(), work, pauses)
-def test_paused_time_does_not_count(
-    situation: tuple[Calendar, datetime], given_time: timedelta, drawn: list[tuple[int, int]]
+@given(situations(), days_or_work, pauses)
+def test_the_working_time_that_was_left_is_there_after_a_pause(
+    situation: tuple[Calendar, datetime], given_time: Any, drawn: list[tuple[int, int]]
 ) -> None:
     calendar, start = situation
-    listed = ledger(start, drawn)
-    due = due_with_pauses(calendar, start, given_time, listed)
-    if due is not None:
-        assert counted(calendar, start, due, listed) == given_time
-        assert due == start or counted(calendar, start, due - MINUTE, listed) < given_time
-    else:
-        began = min(paused for paused, resumed in listed if resumed is None)
-        assert counted(calendar, start, max(began, start), listed) <= given_time
+    listed, planned = ledger(start, drawn), calendar.due(start, given_time)
+    due = due_with(calendar, start, given_time, listed)
+    assert counted(calendar, start, due, listed) == calendar.working(start, planned)
+    assert due >= planned
 
 
 @settings(deadline=None)
-@given(situations(), st.one_of(work, st.integers(0, 4).map("{}bd".format)), st.lists(st.integers(0, 9000), max_size=4))
+@given(situations(), days_or_work, st.lists(st.integers(0, 4000), max_size=4))
 def test_a_pause_while_it_is_closed_changes_nothing(
     situation: tuple[Calendar, datetime], given_time: Any, drawn: list[int]
 ) -> None:
     calendar, start = situation
-    moments = [start + minute * MINUTE for minute in drawn]
-    listed: list[Pause] = [(moment, calendar.next_open(moment)) for moment in moments if not calendar.is_open(moment)]
-    assert due_with_pauses(calendar, start, given_time, listed) == calendar.due(start, given_time)
-
-
-@settings(deadline=None)
-@given(situations(), st.one_of(work, st.integers(0, 4).map("{}bd".format)), pauses, st.randoms())
-def test_pauses_that_overlap_count_once_in_any_order(
-    situation: tuple[Calendar, datetime], given_time: Any, drawn: list[tuple[int, int]], random: Any
-) -> None:
-    calendar, start = situation
-    listed = ledger(start, drawn)
-    apart = merged(listed)
-    assert all(low[1] is not None and low[1] < high[0] for low, high in pairwise(apart))
-    again = [*listed, *apart, *apart]
-    random.shuffle(again)
-    due = due_with_pauses(calendar, start, given_time, listed)
-    assert due_with_pauses(calendar, start, given_time, again) == due
-    assert due is None or due >= calendar.due(start, given_time)
+    listed, moment = list[Pause](), start
+    for after in drawn:
+        moment += after * MINUTE
+        if not calendar.is_open(moment):
+            listed.append((moment, calendar.next_open(moment)))
+            moment = listed[-1][1]
+    assert due_with(calendar, start, given_time, listed) == calendar.due(start, given_time)
 
 
 @pytest.mark.parametrize(
     ("working", "paused", "expected"),
     [
         ("7h", [], "Fri 2026-11-20 17:00"),
-        ("7h", [("2026-11-20T17:00", None)], "Fri 2026-11-20 17:00"),  # it was due before
+        ("7h", [("2026-11-20T17:00", "2026-11-24T10:00")], "Fri 2026-11-20 17:00"),  # it was due before
         ("7h", [("2026-11-20T16:00", "2026-11-23T10:00")], "Mon 2026-11-23 11:00"),
         ("1bd", [("2026-11-21T10:00", "2026-11-22T10:00")], "Mon 2026-11-23 10:00"),
         ("1bd", [("2026-11-20T11:00", "2026-11-23T11:00")], "Tue 2026-11-24 10:00"),
         (
             "1bd",
-            [("2026-11-20T11:00", "2026-11-20T13:00"), ("2026-11-20T12:00", "2026-11-20T14:00")],
+            [("2026-11-20T11:00", "2026-11-20T12:00"), ("2026-11-20T12:00", "2026-11-20T14:00")],
             "Mon 2026-11-23 13:00",
         ),
-        ("0bd", [("2026-11-19T10:00", "2026-11-23T11:00")], "Fri 2026-11-20 10:00"),
     ],
 )
-def test_work_that_was_paused_is_due(working: str, paused: list[tuple[str, str | None]], expected: str) -> None:
-    listed: list[Pause] = [(at(low), None if high is None else at(high)) for low, high in paused]
-    assert shown(due_with_pauses(OFFICE, at("2026-11-20T10:00"), working, listed)) == expected
-
-
-@pytest.mark.parametrize("working", ["7h", "1bd"])
-def test_paused_work_is_not_due(working: str) -> None:
-    start, pause = at("2026-11-20T10:00"), at("2026-11-20T16:00")
-    assert due_with_pauses(OFFICE, start, working, [(pause, None)]) is None
-    assert due_with_pauses(OFFICE, start, working, [(start - HOUR, None), (pause, pause + HOUR)]) is None
+def test_work_that_was_paused_is_due(working: str, paused: list[tuple[str, str]], expected: str) -> None:
+    listed: list[Pause] = [(at(low), at(high)) for low, high in paused]
+    assert shown(due_with(OFFICE, at("2026-11-20T10:00"), working, listed)) == expected
 
 
 def test_business_days_that_end_as_it_opens_wait_for_a_pause_over_the_weekend() -> None:
     start = at("2026-11-19T18:00")
     assert shown(OFFICE.due(start, "1bd")) == "Mon 2026-11-23 09:00"
-    assert due_with_pauses(OFFICE, start, "1bd", [(at("2026-11-21T10:00"), None)]) is None
-    resumed = due_with_pauses(OFFICE, start, "1bd", [(at("2026-11-21T10:00"), at("2026-11-23T12:00"))])
-    assert shown(resumed) == "Mon 2026-11-23 12:00"
-    noon, ten = at("2026-11-23T12:00"), at("2026-11-23T10:00")
-    one_after_the_other: list[Pause] = [(at("2026-11-21T10:00"), ten), (ten, noon)]
-    assert due_with_pauses(OFFICE, start, "1bd", one_after_the_other) == noon
+    saturday, sunday, noon = at("2026-11-21T10:00"), at("2026-11-22T10:00"), at("2026-11-23T12:00")
+    assert shown(due_with(OFFICE, start, "1bd", [(saturday, sunday)])) == "Mon 2026-11-23 09:00"
+    assert shown(due_with(OFFICE, start, "1bd", [(saturday, noon)])) == "Mon 2026-11-23 12:00"
+    evening = at("2026-11-23T20:00")
+    assert shown(due_with(OFFICE, start, "1bd", [(saturday, evening)])) == "Tue 2026-11-24 09:00"
 
 
 # --- declaring ---------------------------------------------------------------------------------------
@@ -508,12 +514,6 @@ def test_a_moment_without_a_zone_is_refused() -> None:
         OFFICE.due(datetime(2026, 11, 20, 10), "1h")
     with pytest.raises(AuthorError, match="outside the years"):
         OFFICE.is_open(datetime.max.replace(tzinfo=UTC))
-
-
-def test_a_pause_that_ends_before_it_begins_is_refused() -> None:
-    start = at("2026-11-20T10:00")
-    with pytest.raises(AuthorError, match="cannot end before it"):
-        due_with_pauses(OFFICE, start, "1h", [(start, start - HOUR)])
 
 
 @pytest.mark.parametrize(

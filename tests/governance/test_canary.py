@@ -160,7 +160,7 @@ app = App("canary", workflows=ALL, on_alert=[alerts.append])
 
 COMMANDS = ("runs", "inbox", "queues", "switch", "metrics", "metrics --prometheus", "audit verify", "replay --all")
 EXPORTS = [f"audit export {{}} --format {form}" for form in ("case", *FORMATS)]
-PER_RUN = ("show {}", "log {}", "replay {}", "trace {}", *EXPORTS)
+PER_RUN = ("show {}", "log {}", "replay {}", "trace {}", "audit show {}", *EXPORTS)
 
 
 @pytest.fixture

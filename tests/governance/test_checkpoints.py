@@ -8,6 +8,8 @@ import json
 import shutil
 import sqlite3
 import stat
+import sys
+from asyncio.subprocess import PIPE
 from contextlib import closing
 from pathlib import Path
 
@@ -18,11 +20,10 @@ from hypothesis import strategies as st
 
 from backstay import App, IdempotencyKey, action, workflow
 from backstay.cli import entry, screen
-from backstay.engine.application import LOCK_FILE, take_lock
-from backstay.errors import OperatorError, StoreLocked
+from backstay.engine.control import find_worker, serve
+from backstay.errors import NotAllowed, OperatorError, StoreFenced
 from backstay.governance.audit import verify
-from backstay.governance.checkpoints import Signer, load_signer, make_checkpoint, open_note, stored_checkpoints
-from backstay.operations.signing import record_checkpoint
+from backstay.governance.checkpoints import Signed, Signer, load_signer, make_checkpoint, open_note, stored_checkpoints
 from backstay.store.database import Reader
 from backstay.store.views import system_events
 from backstay.testing import harness
@@ -52,6 +53,12 @@ async def fill(home: Path, *amounts: str) -> None:
     async with harness(App("payments", workflows=[paying]), home) as it:
         for amount in amounts:
             await it.start(paying, amount=amount)
+
+
+async def sign(home: Path, by: str = "ann") -> Signed:
+    """A checkpoint while no worker runs."""
+    async with App("auditing", workflows=()).open(home, resume=False) as client:
+        return await client.checkpoint(by=by)
 
 
 def reader(home: Path) -> closing[Reader]:
@@ -160,7 +167,7 @@ async def test_the_key_is_made_once_for_its_owner_alone(home: Path) -> None:
 
 async def test_a_lost_key_is_not_silently_replaced(home: Path) -> None:
     await fill(home, "1")
-    await record_checkpoint(home, by="ann")
+    await sign(home)
     (home / "audit.key").unlink()
     with (
         reader(home) as store,
@@ -181,19 +188,21 @@ async def test_a_damaged_key_is_named(home: Path) -> None:
 
 async def test_a_checkpoint_is_in_the_table_and_on_the_systems_chain(home: Path) -> None:
     await fill(home, "1", "2")
-    _, made, note = await record_checkpoint(home, by="ann")
+    made = await sign(home)
     with reader(home) as store:
-        assert stored_checkpoints(store) == [(made.size, note)]
+        assert stored_checkpoints(store) == [(made["size"], made["note"])]
         (told,) = system_events(store, "checkpoint")
-        assert (told.by, told.detail) == ("ann", {"size": made.size, "root": made.root.hex()})  # pyright: ignore[reportAttributeAccessIssue]
-        assert store.value("last_position") == made.size + 1
+        assert (told.by, told.detail) == ("ann", {"size": made["size"], "root": made["root"]})  # pyright: ignore[reportAttributeAccessIssue]
+        assert store.value("last_position") == made["size"] + 1
     report = verify(home / "backstay.db")
     assert (report.findings, report.checkpoints) == ([], 1)
 
 
 async def test_nothing_is_signed_that_contradicts_an_earlier_checkpoint(home: Path) -> None:
     await fill(home, "1", "2")
-    signer, *_ = await record_checkpoint(home, by="ann")
+    await sign(home)
+    with reader(home) as store:
+        signer = load_signer(home, store)
     with closing(sqlite3.connect(home / "backstay.db")) as db, db:
         db.execute("UPDATE events SET hash = zeroblob(32) WHERE position = 3")
     with reader(home) as store, pytest.raises(OperatorError, match="not a continuation of the checkpoint over"):
@@ -208,14 +217,105 @@ async def test_an_empty_store_has_nothing_to_sign(home: Path) -> None:
     async with App("payments", workflows=[paying]).open(home):
         pass
     with pytest.raises(OperatorError, match="nothing to sign"):
-        await record_checkpoint(home, by="ann")
+        await sign(home)
 
 
-async def test_while_a_worker_has_the_store_nothing_is_recorded(home: Path) -> None:
-    async with App("payments", workflows=[paying]).open(home) as client:
-        await client.result(await client.start(paying, {"amount": "1"}))
-        with pytest.raises(StoreLocked):
-            await record_checkpoint(home, by="ann")
+async def test_a_checkpoint_that_another_key_signed_is_named_and_nothing_is_signed(home: Path) -> None:
+    await fill(home, "1")
+    await sign(home)
+    with closing(sqlite3.connect(home / "backstay.db")) as db, db:
+        db.execute("UPDATE checkpoints SET note = replace(note, 'backstay/', 'elsewhere/')")
+    with pytest.raises(OperatorError, match="in the store was changed, or 'audit.key' is not the key"):
+        await sign(home)
+
+
+# --- beside a worker ------------------------------------------------------------------------------------------
+
+
+async def test_a_checkpoint_is_recorded_while_runs_go_on(home: Path) -> None:
+    async with harness(App("payments", workflows=[paying]), home) as it:
+        starts = [asyncio.create_task(it.start(paying, amount=str(number))) for number in range(40)]
+        await starts[0]
+        made = [await it.client.checkpoint(by="ann") for _ in range(3)]
+        await asyncio.gather(*starts)
+    sizes = [each["size"] for each in made]
+    assert sizes == sorted(set(sizes))
+    with reader(home) as store:
+        assert stored_checkpoints(store) == [(each["size"], each["note"]) for each in made]
+    held = {each["note"]: open_note(each["note"], each["key"]) for each in made}
+    report = verify(home / "backstay.db", key=made[0]["key"], held=held)
+    assert (report.findings, report.checkpoints) == ([], 3)
+
+
+async def test_two_at_once_are_one_after_the_other(home: Path) -> None:
+    async with harness(App("payments", workflows=[paying]), home) as it:
+        await it.start(paying, amount="1")
+        one, two = await asyncio.gather(it.client.checkpoint(by="ann"), it.client.checkpoint(by="bea"))
+    assert two["size"] == one["size"] + 1
+    assert verify(home / "backstay.db", key=one["key"]).findings == []
+
+
+async def test_what_was_not_recorded_is_not_given_out(home: Path) -> None:
+    """The worker dies with the very commit that records the checkpoint; nothing contradicts the next one."""
+    async with harness(App("payments", workflows=[paying]), home) as it:
+        await it.start(paying, amount="1")
+        await it.close()
+        await it.open(crash_at=1)
+        with pytest.raises(StoreFenced):
+            await it.client.checkpoint(by="ann")
+        await it.restart()
+        await it.client.checkpoint(by="ann")
+    assert verify(home / "backstay.db").findings == []
+
+
+async def test_a_worker_that_is_killed_while_it_signs_leaves_a_store_that_proves_itself(home: Path) -> None:
+    for seconds in (0.05, 0.2, 0.4):
+        worker = await asyncio.create_subprocess_exec(sys.executable, "-c", ENDLESS, str(home), stdout=PIPE)
+        assert worker.stdout is not None
+        assert await worker.stdout.readline() == b"signed\n"
+        await asyncio.sleep(seconds)
+        worker.kill()
+        await worker.communicate()
+        made = await sign(home)
+        held = open_note(made["note"], made["key"])
+        assert verify(home / "backstay.db", key=made["key"], held={"held": held}).findings == []
+
+
+ENDLESS = """
+import asyncio, sys
+from tests.governance.test_checkpoints import App, paying
+
+async def main():
+    async with App("payments", workflows=[paying]).open(sys.argv[1]) as client:
+        while True:
+            await client.start(paying, {"amount": "1"})
+            await client.checkpoint(by="ann")
+            print("signed", flush=True)
+
+asyncio.run(main())
+"""
+
+
+async def test_who_may_not_audit_signs_nothing_and_that_is_recorded(home: Path) -> None:
+    async with harness(App("payments", workflows=[paying]), home) as it:
+        await it.client.register("root", roles=["administrator"], by="root")
+        with pytest.raises(NotAllowed, match="that takes role auditor"):
+            await it.client.checkpoint(by="root")
+    with reader(home) as store:
+        assert [event.subject for event in system_events(store, "denied")] == ["audit"]  # pyright: ignore[reportAttributeAccessIssue]
+        assert stored_checkpoints(store) == []
+    assert not (home / "audit.key").exists()
+
+
+async def test_keys_made_at_the_same_moment_are_one_key(home: Path) -> None:
+    await fill(home, "1")
+
+    def public() -> str:
+        with reader(home) as store:
+            return load_signer(home, store).public
+
+    assert len(set(await asyncio.gather(*(asyncio.to_thread(public) for _ in range(8))))) == 1
+    assert not list(home.glob("*.new"))
 
 
 # --- what shows against one that was kept elsewhere -----------------------------------------------------------
@@ -223,8 +323,8 @@ async def test_while_a_worker_has_the_store_nothing_is_recorded(home: Path) -> N
 
 async def kept(home: Path) -> tuple[Checkpoint, str]:
     await fill(home, "1", "2", "3")
-    signer, made, _ = await record_checkpoint(home, by="ann")
-    return made, signer.public
+    made = await sign(home)
+    return open_note(made["note"], made["key"]), made["key"]
 
 
 def found(home: Path, held: Checkpoint, key: str) -> list[str]:
@@ -234,7 +334,7 @@ def found(home: Path, held: Checkpoint, key: str) -> list[str]:
 async def test_a_store_that_went_on_is_consistent(home: Path) -> None:
     held, key = await kept(home)
     await fill(home, "4")
-    await record_checkpoint(home, by="ann")
+    await sign(home)
     assert found(home, held, key) == []
 
 
@@ -295,7 +395,6 @@ def test_a_checkpoint_is_written_out_and_verified(
     note, at = tmp_path / "note", f"--home={home}"
     code, out = cli(capsys, "audit", "checkpoint", "--to", str(note), "--as", "ann", at, "--json")
     assert code == 0
-    assert json.loads(out)["recorded"] is True
     assert json.loads(out)["note"] == note.read_text("utf-8")
     code, out = cli(capsys, "audit", "verify", "--checkpoint", str(note), "--key", str(home / "audit.pub"), at)
     assert code == 0
@@ -320,17 +419,20 @@ def test_a_note_that_its_key_did_not_sign_is_refused(
     assert code == 3
 
 
-def test_beside_a_worker_a_checkpoint_is_written_out_only(
+async def test_beside_a_worker_a_checkpoint_is_recorded_and_written_out(
     home: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    filled(home)
-    with closing(take_lock(home / LOCK_FILE)):
-        code, out = cli(capsys, "audit", "checkpoint", f"--home={home}", "--json")
-        assert (code, "give --to FILE" in out) == (5, True)
-        code, out = cli(capsys, "audit", "checkpoint", "--to", str(tmp_path / "note"), f"--home={home}", "--json")
-    assert (code, json.loads(out)["recorded"]) == (0, False)
-    with reader(home) as store:
-        assert stored_checkpoints(store) == []
+    app = App("payments", workflows=[paying])
+    async with app.open(home) as client, serve(client, home):
+        await client.result(await client.start(paying, {"amount": "1"}))
+        arguments = ("audit", "checkpoint", "--to", str(tmp_path / "note"), "--as", "ann", f"--home={home}", "--json")
+        code, out = await asyncio.to_thread(cli, capsys, *arguments)
+        assert (code, json.loads(out)["note"]) == (0, (tmp_path / "note").read_text("utf-8"))
+        worker = find_worker(home)
+        assert worker is not None
+        assert (await worker.checkpoint(by="ann"))["size"] == json.loads(out)["size"] + 1
+        with reader(home) as store:
+            assert len(stored_checkpoints(store)) == 2
     code, _ = cli(capsys, "audit", "verify", "--checkpoint", str(tmp_path / "note"), f"--home={home}")
     assert code == 0
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,8 +16,11 @@ from pydantic import BaseModel
 
 from backstay import App, IdempotencyKey, Sensitive, action, approval, note, start, task, workflow
 from backstay.cli import entry, screen
+from backstay.engine.control import serve
+from backstay.errors import Conflict, NotAllowed, StoreFenced, StoreUnavailable
 from backstay.governance.audit import verify
 from backstay.store.database import Reader
+from backstay.store.journal import Write
 from backstay.store.keyring import ValueErased
 from backstay.store.payloads import Payloads, people_of
 from backstay.store.views import system_events
@@ -98,7 +102,44 @@ async def plain(account: Account) -> str:
     return await send(account.iban)
 
 
-app = App("erasing", workflows=[treat, pay, family, parent, kid, plain])
+@action(effect="write")
+def discharge(result: str, key: IdempotencyKey) -> None:
+    sent.append(f"discharged {result}")
+
+
+@action(effect="write", compensate=discharge)
+def admit(name: str, key: IdempotencyKey) -> str:
+    return f"bed of {name}"
+
+
+begun, go_on = asyncio.Event(), asyncio.Event()
+
+
+@action(effect="write")
+async def slow_admit(name: str, key: IdempotencyKey) -> str:
+    begun.set()
+    await go_on.wait()
+    return "bed"
+
+
+@workflow
+async def stay(patient: Patient) -> str:
+    bed = await admit(patient.name)
+    await approval("doctors", show=patient)
+    return bed
+
+
+@workflow
+async def slow_stay(patient: Patient) -> str:
+    return await slow_admit(patient.name)
+
+
+@workflow
+async def outer(patient: Patient) -> str:
+    return await start(stay, patient)
+
+
+app = App("erasing", workflows=[treat, pay, family, parent, kid, plain, stay, slow_stay, outer])
 ANN = {"number": "P-1", "name": NAME, "iban": IBAN, "town": "Ulm"}
 BOB = {"number": "P-2", "name": "Balduin Hagestolz", "iban": "FR7630006000011234567890189", "town": "Ulm"}
 
@@ -133,9 +174,9 @@ def cli(capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.
 
 
 @asynccontextmanager
-async def opened(home: Path) -> AsyncIterator[Harness]:
+async def opened(home: Path, *, prove: bool = True) -> AsyncIterator[Harness]:
     sent.clear()
-    async with harness(app, home) as it:
+    async with harness(app, home, prove=prove) as it:
         yield it
 
 
@@ -367,12 +408,224 @@ async def test_by_force_an_open_run_stops_where_it_needs_a_value_and_says_why(tm
         await it.open()
 
 
-async def test_a_worker_that_runs_must_be_stopped_first(tmp_path: Path, cli: Cli) -> None:
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ("DELETE FROM person_keys", "missing, though values are sealed under it"),
+        ("UPDATE person_keys SET person = NULL, wrapped = NULL", "emptied, and the system's chain tells of no erasure"),
+    ],
+)
+async def test_a_key_that_was_lost_without_an_erasure_is_named(tmp_path: Path, change: str, words: str) -> None:
+    async with opened(tmp_path, prove=False) as it:
+        (person,) = persons(it, await finished(it, ANN)).pop()
+        await it.close()
+        with closing(sqlite3.connect(tmp_path / "backstay.db")) as db, db:
+            db.execute(change)
+        (finding,) = verify(tmp_path / "backstay.db").findings
+        assert str(finding).startswith(f"key of person {person}: {words}")
+        await it.open()
+
+
+async def test_a_key_that_was_put_back_is_named(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        await finished(it, ANN)
+        wrapped = wrapped_key(tmp_path, "P-1")
+        done = await it.client.erase("P-1", by="dpo", reason="asked")
+        await it.close()
+        with closing(sqlite3.connect(tmp_path / "backstay.db")) as db, db:
+            db.execute("UPDATE person_keys SET wrapped = ?", (wrapped,))
+        (finding,) = verify(tmp_path / "backstay.db").findings
+        assert str(finding).startswith(f"key of person {done['people'][0]}: there, though the system's chain says")
+        await it.open()
+
+
+# --- while a worker runs --------------------------------------------------------------------------------
+
+
+def wrapped_key(home: Path, person: str) -> bytes:
+    """A person's key as its row holds it."""
+    with closing(Reader(home / "backstay.db")) as reader:
+        row = reader.one("person_key", (Payloads(home, reader).keyring.named(person)[0],))
+        assert row is not None
+        return bytes(row["wrapped"])
+
+
+def files_with(home: Path, content: bytes) -> list[str]:
+    return [path.name for path in home.iterdir() if content in path.read_bytes()]
+
+
+async def test_a_worker_that_runs_erases_and_goes_on(tmp_path: Path, cli: Cli) -> None:
+    async with opened(tmp_path) as it, serve(it.client, tmp_path):
+        run, other = await finished(it, ANN), await finished(it, BOB)
+        wrapped = wrapped_key(tmp_path, "P-1")
+        assert files_with(tmp_path, wrapped)
+        answer = await asyncio.to_thread(cli, "erase", "P-1", "--reason", "P-1 asked", "--as", "dpo", "--json")
+        assert (answer.code, answer.json["runs"], answer.json["open"]) == (0, [run], [])
+        assert answer.json["reason"] == f"person {answer.json['people'][0]} asked"
+        assert files_with(tmp_path, wrapped) == []
+        with pytest.raises(ValueErased):
+            await it.result(run)
+        assert await it.result(other) == "sent Dear Balduin Hagestolz"
+        again = await finished(it, ANN)
+        assert persons(it, again).isdisjoint(persons(it, run))
+        assert await it.result(again) == f"sent Dear {NAME}"
+        assert verify(tmp_path / "backstay.db").findings == []
+
+
+async def test_no_key_of_many_is_in_any_byte_once_all_are_erased(tmp_path: Path) -> None:
+    """Keys move about in the file as others are added: an overwritten row alone would leave copies of them."""
+    async with opened(tmp_path) as it:
+        names = [f"P-{number}" for number in range(150)]
+        await asyncio.gather(*(it.client.start(treat, {"patient": {**ANN, "number": name}}) for name in names))
+        await it.settle()
+        keys = [wrapped_key(tmp_path, name) for name in names]
+        for name in names[::50]:
+            await it.client.erase(name, by="dpo", reason="asked", force=True)
+        gone = keys[::50]
+        left = b"".join(path.read_bytes() for path in tmp_path.iterdir())
+        assert [key in left for key in gone] == [False] * 3
+        assert all(key in left for key in keys if key not in gone)
+
+
+async def test_an_erased_key_does_not_come_back_with_a_write_that_was_on_its_way(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        await finished(it, ANN)
+        payloads = it.client._runner.payloads
+        (person,) = payloads.keyring.named("P-1")
+        row = (person, payloads.keyring._digest("P-1"), wrapped_key(tmp_path, "P-1"))
+        late = Write()
+        late.put("person_keys", person, row)
+        await asyncio.gather(it.client.erase("P-1", by="dpo", reason="asked"), it.client._runner.journal.submit(late))
+        await it.client._runner.journal.submit(late)
+        assert it.client._reader.value("person_key", (person,)) is None
+        assert files_with(tmp_path, row[2]) == []
+
+
+async def test_a_run_that_begins_meanwhile_is_not_overlooked(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        await finished(it, ANN)
+        erasing = asyncio.create_task(it.client.erase("P-1", by="dpo", reason="asked"))
+        await asyncio.sleep(0)
+        run = await it.start(treat, patient=ANN)
+        with pytest.raises(Conflict, match=run):
+            await erasing
+        await it.approve(run, by="dr.ada")
+        assert await it.result(run) == f"sent Dear {NAME}"
+
+
+async def test_only_whoever_may_erase_does_and_an_attempt_is_recorded(tmp_path: Path, cli: Cli) -> None:
     async with opened(tmp_path) as it:
         run = await finished(it, ANN)
-        answer = await asyncio.to_thread(cli, "erase", "P-1", "--reason", "asked", "--json")
-        assert (answer.code, answer.json["error"]["code"]) == (5, "LOCKED")
+        await it.client.register("root", roles=["administrator"], by="root")
+        await it.client.register("olga", roles=["operator", "auditor"], by="root")
+        await it.client.register("sweeper", kind="service", by="root")
+        for name in ("olga", "sweeper", "nobody"):
+            with pytest.raises(NotAllowed, match="may not 'erase'"):
+                await it.client.erase("P-1", by=name, reason="asked")
+        answer = await erased(it, cli, "P-1")
+        assert (answer.code, answer.json["error"]["code"]) == (4, "NOT_ALLOWED")
+        assert [event.subject for event in system_events(it.client._reader, "denied")] == ["erase"] * 4  # type: ignore[attr-defined] - of that kind
         assert await it.result(run) == f"sent Dear {NAME}"
+        assert (await it.client.erase("P-1", by="root", reason="asked"))["runs"] == [run]
+
+
+async def test_a_worker_that_dies_before_the_file_was_cleaned_has_it_cleaned_by_the_next(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        await finished(it, ANN)
+        wrapped = wrapped_key(tmp_path, "P-1")
+        await it.close()
+        await it.open(crash_at=3)
+        with pytest.raises(StoreFenced):
+            await it.client.erase("P-1", by="dpo", reason="asked")
+        assert files_with(tmp_path, wrapped)
+        await it.restart()
+        assert files_with(tmp_path, wrapped) == []
+        assert it.client._runner.payloads.keyring.named("P-1") == ()
+
+
+async def test_whoever_reads_all_the_while_is_told_of_and_the_next_worker_cleans_the_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backstay.store.journal.PATIENCE", 50)
+    async with opened(tmp_path) as it:
+        await finished(it, ANN)
+        wrapped = wrapped_key(tmp_path, "P-1")
+        with closing(sqlite3.connect(tmp_path / "backstay.db", isolation_level=None)) as other:
+            other.execute("BEGIN")
+            other.execute("SELECT count(*) FROM events").fetchall()
+            with pytest.raises(StoreUnavailable, match="the key is erased, but its bytes may still lie"):
+                await it.client.erase("P-1", by="dpo", reason="asked")
+        assert files_with(tmp_path, wrapped)
+        await finished(it, BOB)
+        await it.restart()
+        assert files_with(tmp_path, wrapped) == []
+
+
+# --- a run that can only end ----------------------------------------------------------------------------
+
+
+async def test_an_open_run_in_memory_forgets_and_can_be_cancelled(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        run = await it.start(treat, patient=ANN)
+        done = await it.client.erase("P-1", by="dpo", reason="asked", force=True)
+        assert done["open"] == [run]
+        with pytest.raises(ValueErased):
+            await it.approve(run, by="dr.ada")
+        await it.settle()
+        assert it.status(run) == "attention"
+        await it.client.cancel(run, by="op", reason="erased")
+        await it.settle()
+        assert (it.status(run), it.waits(run), sent) == ("cancelled", [], [])
+        (end,) = it.events(run, "run_cancelled")
+        assert (end.reason, end.not_undone) == ("erased", [])  # type: ignore[attr-defined] - of that kind
+        await it.close()
+        assert verify(tmp_path / "backstay.db").findings == []
+        await it.open()
+
+
+async def test_what_cannot_be_undone_any_more_is_said(tmp_path: Path, cli: Cli) -> None:
+    async with opened(tmp_path) as it:
+        run = await it.start(stay, patient=ANN)
+        await it.client.erase("P-1", by="dpo", reason="asked", force=True)
+        await it.client.cancel(run, by="op", reason="she left")
+        await it.settle()
+        assert it.status(run) == "cancelled"
+        (end,) = it.events(run, "run_cancelled")
+        assert end.not_undone == [  # type: ignore[attr-defined] - of that kind
+            {"command": "1", "action": "admit", "outcome": "happened", "undo": "discharge"}
+        ]
+        assert it.run(run).summary == "she left; 'admit' stays done, discharge would have undone it"
+        await it.close()
+        assert (await asyncio.to_thread(cli, "replay", run)).code == 0
+        answer = await asyncio.to_thread(cli, "log", run)
+        assert "'admit' stays done" in answer.out
+        await it.open()
+
+
+async def test_a_call_that_is_under_way_ends_unheard_and_is_named_when_its_run_is_cancelled(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        begun.clear()
+        go_on.clear()
+        run = await it.client.start(slow_stay, {"patient": ANN})
+        await begun.wait()
+        await it.client.erase("P-1", by="dpo", reason="asked", force=True)
+        go_on.set()
+        await asyncio.sleep(1)
+        await it.settle()
+        assert it.status(run) == "attention"
+        await it.client.cancel(run, by="op", reason="she left")
+        await it.settle()
+        assert it.run(run).summary == "she left; nobody knows whether 'slow_admit' happened"
+
+
+async def test_children_of_a_run_that_can_only_end_are_cancelled_with_it(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        run = await it.start(outer, patient=ANN)
+        (child,) = [row.id for row in it.client.runs() if row.parent == run]
+        await it.client.erase("P-1", by="dpo", reason="asked", force=True)
+        await it.client.cancel(run, by="op", reason="gone")
+        await it.settle()
+        assert (it.status(run), it.status(child)) == ("cancelled", "cancelled")
 
 
 # --- what was written before ----------------------------------------------------------------------------
@@ -382,7 +635,6 @@ async def test_a_token_of_the_old_form_is_read_for_ever(tmp_path: Path) -> None:
     """As version 0 of the store wrote it: HMAC and AES-GCM under the installation's key, spelled out here."""
     import hashlib
     import hmac
-    import sqlite3
 
     from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 

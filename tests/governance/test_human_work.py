@@ -282,6 +282,42 @@ async def test_alike_items_are_decided_together_without_those_that_were_picked_o
         assert [why == "" for why in again.values()] == [False, False, False, True, True]
 
 
+async def test_a_batch_is_about_what_was_looked_at_and_one_that_changed_does_not_stop_it() -> None:
+    async with harness(app) as it:
+        one, two, coded = [await item(it, asks, queue=queue) for queue in ("desk", "desk", "coded")]
+        digests = {thing: it.events(thing.split("/")[0], "approval_requested")[0].shown for thing in (one, two, coded)}
+        outcomes = await it.client.decide_many(
+            [one, two, coded], "rejected", by="bob", reason="no", shown={**digests, two: "0" * 64}
+        )
+        assert outcomes[one] == ""
+        assert outcomes[two].startswith("CONFLICT: ")
+        assert "not what was looked at" in outcomes[two]
+        assert (
+            outcomes[coded] == "INVALID: a rejection in queue 'coded' needs a reason code, one of too-dear, not-needed"
+        )
+        assert it.status(coded.split("/")[0]) == "waiting"
+
+
+@pytest.mark.parametrize(
+    ("wrong", "field"),
+    [
+        ({"verdict": "maybe"}, "verdict"),
+        ({"code": 7}, "code"),
+        ({"reason": None}, "reason"),
+        ({"shown": {"x/1": ""}}, "shown"),
+    ],
+)
+async def test_what_is_wrong_with_a_whole_batch_is_told_before_anything_is_decided(
+    wrong: dict[str, Any], field: str
+) -> None:
+    async with harness(app) as it:
+        things = [await item(it, asks, queue="desk") for _ in range(2)]
+        with pytest.raises(InvalidInput) as refused:
+            await it.client.decide_many(things, **{"verdict": "approved", "by": "bob", **wrong})
+        assert set(refused.value.fields) == {field}
+        assert len(it.client.inbox()) == 2
+
+
 async def test_a_decision_is_about_what_was_looked_at() -> None:
     async with harness(app) as it:
         thing = await item(it, asks, queue="desk")

@@ -450,9 +450,9 @@ def test_what_the_requester_asked_for_is_not_decided_in_their_place(treasury: Of
     treasury.delegate("bob", "dora")
     stands_in = treasury.directory.stands_in
     assert stands_in("dora", ("group:treasury",), NOW) == "ann"
-    assert stands_in("dora", ("group:treasury",), NOW, requester="ann") == "bob"
-    assert stands_in("dora", ("group:treasury",), NOW, requester="Ann-Bot") == "bob"
-    assert stands_in("dora", ("ann",), NOW, requester="ann") is None
+    assert stands_in("dora", ("group:treasury",), NOW, requesters=("ann",)) == "bob"
+    assert stands_in("dora", ("group:treasury",), NOW, requesters=("crm", "Ann-Bot")) == "bob"
+    assert stands_in("dora", ("ann",), NOW, requesters=("ann", "")) is None
 
 
 NAMES = ("ann", "bob", "cas", "dora", "eve")

@@ -23,9 +23,8 @@ from backstay import App, IdempotencyKey, Sensitive, action, approval, rule, sta
 from backstay import verify as alone
 from backstay.cli import entry, screen
 from backstay.errors import DefinitionMissing, JournalCorrupted
-from backstay.governance.checkpoints import load_signer, make_checkpoint
+from backstay.governance.checkpoints import load_signer, make_checkpoint, open_note
 from backstay.operations.casefile import read_case, write_case
-from backstay.operations.signing import record_checkpoint
 from backstay.store.database import Reader
 from backstay.testing import harness
 from backstay.verify import FORMAT, verify
@@ -86,6 +85,11 @@ async def fill(home: Path) -> str:
         await it.settle()
         assert it.client.run(child).status == "finished"
     return run
+
+
+async def sign(home: Path) -> None:
+    async with APP.open(home, resume=False) as client:
+        await client.checkpoint(by="ann")
 
 
 def exported(home: Path, run: str) -> Any:
@@ -234,8 +238,9 @@ def test_the_file_shows_that_the_log_continues_a_kept_checkpoint(home: Path) -> 
     run = asyncio.run(fill(home))
     with closing(Reader(home / "backstay.db")) as reader:
         signer = load_signer(home, reader)
-        held, note = make_checkpoint(reader, signer)
-    asyncio.run(record_checkpoint(home, by="ann"))
+        note = make_checkpoint(reader, signer)["note"]
+        held = open_note(note, signer.public)
+    asyncio.run(sign(home))
     with closing(Reader(home / "backstay.db")) as reader:
         case = write_case(reader, signer, read_case(reader, run), held)
     verdict = verify(case, held=note)
@@ -274,8 +279,74 @@ def test_the_verifier_runs_from_an_empty_directory_with_python_alone(home: Path,
 def test_the_verifier_tells_of_a_file_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "text").write_text("not JSON", "utf-8")
     assert alone.main([str(tmp_path / "text")]) == 1
-    assert alone.main([str(tmp_path / "none")]) == 1
-    assert capsys.readouterr().out.count("the files cannot be read") == 2
+    assert "text' is no case file" in capsys.readouterr().out
+
+
+def test_a_file_that_cannot_be_read_is_a_wrong_command_and_no_verdict(
+    case: Any, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "case").write_text(json.dumps(case), "utf-8")
+    (tmp_path / "binary").write_bytes(b"\xff\xfe")
+    for arguments in (["none"], ["binary"], ["case", "--key", "none"], ["case", "--checkpoint", "binary"]):
+        paths = [text if text.startswith("--") else str(tmp_path / text) for text in arguments]
+        with pytest.raises(SystemExit) as ended:
+            alone.main(paths)
+        told = capsys.readouterr()
+        assert (ended.value.code, told.out) == (2, "")
+        assert f"{paths[-1]!r} cannot be read: " in told.err
+
+
+# --- large values ------------------------------------------------------------------------------------------------
+
+
+@action(effect="read")
+async def scan(pages: int) -> list[str]:
+    return [f"page {number} of the contract".ljust(2000) for number in range(pages)]
+
+
+@action(effect="irreversible", approvers="treasury")
+async def file_away(pages: list[str], key: IdempotencyKey) -> int:
+    return len(pages)
+
+
+@workflow
+async def archiving(pages: int) -> int:
+    return await file_away(await scan(pages))
+
+
+async def archive(home: Path) -> str:
+    async with harness(App("archive", workflows=[archiving]), home) as it:
+        run = await it.start(archiving, pages=50)
+        await it.approve(run, by="ann")
+        assert await it.result(run) == 50
+    return run
+
+
+def test_large_values_are_in_the_file_and_an_approved_call_is_recomputed_with_them(home: Path) -> None:
+    case = exported(home, asyncio.run(archive(home)))
+    (name,) = [name for name, text in case["values"].items() if text.startswith("{")]
+    assert len(json.loads(case["values"][name])["pages"]) == 50
+    verdict = verify(case)
+    assert verdict.wrong == []
+    assert "2 large value(s) are the ones that the events name by their digest." in verdict.proved
+    assert "1 approved call(s) are exactly the ones that were approved, by their digest." in verdict.proved
+    for changed in (case["values"][name].replace("page 7", "page 8"), ""):
+        assert "is not one that an event names" in said({**case, "values": {**case["values"], name: changed}})
+    assert "is not one that an event names" in said({**case, "values": {**case["values"], "0" * 64: "1"}})
+
+
+def test_a_large_value_that_is_left_out_is_told_of(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("backstay.operations.casefile.LARGEST", 150_000)
+    case = exported(home, asyncio.run(archive(home)))
+    assert [text is None for text in case["values"].values()] == [False, True]
+    verdict = verify(case)
+    assert verdict.wrong == []
+    assert "What stands in 1 large value(s): the file leaves them out." in verdict.unproved
+
+
+def test_a_file_of_an_earlier_version_has_no_large_values_and_verifies(case: Any) -> None:
+    del case["values"]
+    assert verify(case).wrong == []
 
 
 def test_the_verifier_imports_nothing_but_the_standard_library() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from contextlib import closing
 from dataclasses import replace
@@ -14,7 +15,9 @@ from pydantic import BaseModel
 
 from backstay import (
     App,
+    Calendar,
     IdempotencyKey,
+    Queue,
     Sensitive,
     TimedOut,
     Workflow,
@@ -410,3 +413,52 @@ async def test_a_case_that_does_not_replay_is_not_compared(home: Path) -> None:
     run = await ordered(home)
     with pytest.raises(JournalMismatch, match="does not fit"):
         differ(home, run, asking, order)
+
+
+# --- working hours --------------------------------------------------------------------------------------------------
+
+
+@workflow
+async def in_hours() -> str:
+    return (await approval("office", within="16h")).verdict
+
+
+@workflow
+async def in_days() -> str:
+    return (await approval("office", within="2bd")).verdict
+
+
+@workflow
+async def reminded() -> str:
+    return (await approval("busy", within="16h")).verdict
+
+
+OFFICE = Calendar("office", zone="UTC", hours={"mon-fri": "09:00-17:00"})
+offices = App(
+    "offices",
+    workflows=[in_hours, in_days, reminded],
+    queues=[
+        Queue(name="office", owner="olga", calendar=OFFICE),
+        Queue(name="busy", owner="olga", calendar=OFFICE, remind=("4h",)),
+    ],
+)
+
+
+@pytest.mark.parametrize(("process", "after"), [(in_hours, "25h"), (in_days, "25h"), (reminded, None)])
+def test_a_time_that_counts_working_hours_counts_them_in_a_what_if_too(
+    process: Workflow[Any], after: str | None, tmp_path: Path
+) -> None:
+    async def tell() -> str:
+        async with harness(offices, tmp_path) as it:
+            run = await it.start(process, by="ann")
+            await it.advance(after or "7d")
+            if after:
+                await it.approve(run, by="olga")
+            assert await it.result(run) == ("approved" if after else "expired")
+            return run
+
+    run = asyncio.run(tell())
+    with closing(Reader(tmp_path / "backstay.db")) as reader:
+        case = load_case(reader, Payloads(tmp_path, reader), run)
+    found = compare(case, process.program, process.program, {})
+    assert ([c.note for c in found.changes], found.old, found.same) == ([], found.new, True)

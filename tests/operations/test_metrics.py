@@ -281,6 +281,20 @@ async def test_escalations_a_moved_due_time_and_the_queues_own_word_for_a_reason
     assert row(found, "approvals", "desk")["reasons"] == [{"reason": "late", "count": 1}]
 
 
+async def test_the_due_time_that_counts_is_the_last_one_also_where_an_escalation_made_it_an_earlier_one(
+    home: Path,
+) -> None:
+    begin = ev.RunStarted(at=at(0), by="web", workflow="w", version="v", input=None)
+    ask = ev.ApprovalRequested(at=at(1), command="1", site="1", queue="desk", due=at(60))
+    events = [
+        ev.ItemEscalated(at=at(5), command="1", queue="managers", due=at(20), plan=[]),
+        ev.ApprovalDecided(at=at(21), by="dana", command="1", verdict="approved"),
+    ]
+    await written(home, a_run("r", [begin, ask, *events]))
+    desk = row(hand_measured(home), "queues", "desk")
+    assert (desk["with_due"], desk["on_time"]) == (1, 0)
+
+
 async def test_two_tasks_at_once_are_no_loop(home: Path) -> None:
     async with harness(APP, home) as it:
         run = await it.start(both)
@@ -309,7 +323,7 @@ async def test_a_run_that_nothing_moves_is_silent_and_one_that_cannot_go_on_need
     finally:
         reader.close()
     assert (whys[15], [(one.run, one.why, one.since) for one in whys[16]]) == ([], [("lost", "silent", at(0))])
-    async with harness(APP, home) as it:
+    async with harness(APP, home, prove=False) as it:
         await it.settle()
         found = measured(it)
         assert [(one.run, one.why) for one in found.stuck] == [("lost", "attention")]

@@ -168,11 +168,13 @@ async def test_a_signature_that_is_refused_is_asked_for_again_or_dropped(home: P
         await it.reviews("legal", LEGAL, by="lotte")
         await it.approves("head-of-purchasing", by="paul")
         await it.rejects("signatories", by="sigrid", code="too-risky", reason="who is their insurer?")
-        assert it.shown("contract-desk")["refused"] == "who is their insurer?"
+        shown = it.shown("contract-desk")
+        assert (shown["refused"], shown["code"], shown["by"]) == ("who is their insurer?", "too-risky", "sigrid")
         await it.reviews("contract-desk", {"verdict": "ask again"}, by="doris")
         await it.rejects("signatories", by="sigrid", code="too-risky", reason="still not named")
         await it.reviews("contract-desk", {"verdict": "drop", "comment": "they do not say"}, by="doris")
         assert (await it.ending(run), it.registry.states()) == ("dropped", {"SV-2026-011": "dropped"})
+        assert (await it.it.result(run))["code"] == "too-risky"
 
 
 async def test_the_signature_is_for_exactly_the_text_that_arrived(home: Path) -> None:
@@ -194,8 +196,7 @@ async def test_the_same_reference_twice_is_one_case(home: Path) -> None:
 async def test_a_case_that_an_operator_stops_is_withdrawn_from_the_registry(home: Path) -> None:
     async with desk(home) as it:
         run = await it.arrives("helpdesk")
-        await it.it.client.cancel(run, by="it-service", reason="sent by mistake")
-        await it.it.settle()
+        await it.it.cancel(run, by="it-service", reason="sent by mistake")
         assert (it.it.status(run), it.queues()) == ("cancelled", [])
         assert it.registry.states() == {"CL-2026-004": "withdrawn"}
 

@@ -151,6 +151,30 @@ async def test_a_request_that_is_withdrawn_leaves_the_inbox_and_approves_nothing
         assert it.hr.rows() == 0
 
 
+async def test_nobody_withdraws_anothers_leave_before_or_after_it_is_booked(home: Path) -> None:
+    async with office(home) as it:
+        run = await it.asks()
+        await it.withdraws(run, "I want these days", by="tomek")
+        assert it.it.waits_in(run) == ["lead-support"]
+        await it.approves(run, by="marek")
+        await it.withdraws(run, "still", by="tomek")
+        assert (it.it.status(run), it.hr.bookings()) == ("waiting", BOOKED)
+        assert it.it.events(run, "noted", text="tomek cannot withdraw it") != []
+        await it.withdraws(run, "snow")
+        assert await it.ending(run) == "cancelled"
+
+
+async def test_who_agreed_as_the_line_manager_does_not_agree_as_hr_too(home: Path) -> None:
+    async with office(home) as it:
+        await it.it.client.delegate("hanna", "marek", until="2026-02-01T00:00:00Z", by="hanna")
+        run = await it.asks(**MARCH)
+        await it.approves(run, by="marek")
+        with pytest.raises(NotAllowed, match="marek"):
+            await it.approves(run, by="marek")
+        await it.approves(run, by="hugo")
+        assert it.hr.rows() == 1
+
+
 async def test_booked_leave_is_cancelled_until_it_begins_and_the_days_come_back(home: Path) -> None:
     async with office(home) as it:
         run = await it.asks()
@@ -179,8 +203,7 @@ async def test_a_case_that_an_operator_stops_gives_the_days_back(home: Path) -> 
     async with office(home) as it:
         run = await it.asks()
         await it.approves(run, by="marek")
-        await it.it.client.cancel(run, by="hr-service", reason="she leaves the company")
-        await it.it.settle()
+        await it.it.cancel(run, by="hr-service", reason="she leaves the company")
         assert (it.it.status(run), it.hr.left("nina")) == ("cancelled", 26)
 
 

@@ -3,18 +3,17 @@
 from __future__ import annotations
 
 import importlib
-import json
-import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from backstay import App
+from backstay.language import to_svg
 from backstay.testing import Harness, crash_everywhere
 from examples.leave_request.app import QUEUES, app, ask_for_leave, set_up
+from examples.leave_request.process import request_leave
 from examples.leave_request.tests.office import MARCH, Office, office, wish
 
 EXAMPLE = Path(__file__).parent.parent
@@ -42,8 +41,7 @@ async def test_killed_after_any_commit_it_is_booked_once_and_cancelled_once(mind
     async def story(it: Harness) -> None:
         run = await month_in_march(it)
         if mind == "changes" and not it.run(run).ended:
-            await it.client.signal(run, "withdraw", {"reason": "snow"}, id="W-1")
-            await it.settle()
+            await it.signal(run, "withdraw", {"reason": "snow"}, by="nina", id="W-1")
         await it.advance("90d")
 
     async def check(it: Harness) -> None:
@@ -77,16 +75,8 @@ async def every_ending(it: Office) -> dict[str, str]:
 async def test_every_case_replays_to_what_happened(home: Path) -> None:
     async with office(home) as it:
         stand = await every_ending(it)
-    assert sorted(stand.values()) == ["cancelled", *["finished"] * 6, "waiting"]
-    said = backstay("replay", "--all", "--jobs", "1", "--json", home=home)
-    assert (said["cases"], said["proved"], said["failures"]) == (8, 8, [])
-
-
-def backstay(*command: str, home: Path) -> Any:
-    """What the command line says, as JSON."""
-    asked = [sys.executable, "-m", "backstay.cli", *command, "--home", str(home)]
-    done = subprocess.run(asked, capture_output=True, text=True, encoding="utf-8", check=False)
-    return json.loads(done.stdout)
+        assert sorted(stand.values()) == ["cancelled", *["finished"] * 6, "waiting"]
+        assert it.it.prove() == 8
 
 
 @pytest.fixture
@@ -109,14 +99,11 @@ async def test_a_case_that_waits_ends_by_the_rules_with_which_it_began(home: Pat
     async with office(home, stricter, it.it.clock) as it:
         new = await it.asks(first_day="2026-04-13", last_day="2026-04-17", substitute="zofia")
         for run in (old, new):
-            await it.it.client.decide(it.item(run), "approved", by="marek")
-            await it.it.settle()
+            await it.approves(run, by="marek")
         assert (it.it.waits_in(old), it.it.waits_in(new)) == ([], ["hr"])
         assert it.it.run(old).version != it.it.run(new).version
         assert [row[2] for row in it.hr.bookings()] == ["2026-02-09"]
 
 
-def test_the_picture_in_the_readme_is_the_workflow(tmp_path: Path) -> None:
-    drawn = tmp_path / "drawn.svg"
-    backstay("graph", f"{EXAMPLE / 'process.py'}:request_leave", "-o", str(drawn), "--json", home=tmp_path)
-    assert drawn.read_text("utf-8") == (EXAMPLE / "process.svg").read_text("utf-8")
+def test_the_picture_in_the_readme_is_the_workflow() -> None:
+    assert to_svg(request_leave.program) == (EXAMPLE / "process.svg").read_text("utf-8")

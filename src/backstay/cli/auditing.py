@@ -9,11 +9,11 @@ import typer
 
 from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
-from backstay.cli.stores import reading, run_named
+from backstay.cli.stores import change, reading, run_named
 
 if TYPE_CHECKING:
     from backstay.governance.audit import Report
-    from backstay.governance.checkpoints import Signer
+    from backstay.operations.acts import Act
     from backstay.store.database import Reader
     from backstay.verify import Checkpoint
 
@@ -52,7 +52,7 @@ def verify(
     from backstay.errors import StoreUnavailable
 
     try:
-        with reading(home) as reader:
+        with reading(home, "audit") as reader:
             report = checked(reader, *trusted(home, held, key), quiet=as_json)
     except StoreUnavailable as error:
         reason = str(error).partition("; `backstay audit verify`")[0]
@@ -134,49 +134,67 @@ def checkpoint(
 ) -> int:
     """Sign the tree over all records as it stands; keep a copy where whoever writes the store cannot reach it."""
     from backstay.cli import screen
-    from backstay.cli.directory import read_directory
     from backstay.errors import NotFound
     from backstay.governance.checkpoints import KEY_FILE, PUBLIC_FILE
 
     who = person(by)
-    read_directory(home).check(who, "audit")
     if to is not None and not to.absolute().parent.is_dir():
         raise NotFound(
             f"there is no directory {str(to.parent)!r} for the checkpoint; make it first, nothing was signed"
         )
-    signer, made, note, recorded = signed(home, who, alone=to is not None)
+    made, _ = change(home, lambda client: client.checkpoint(by=who))
     if to is not None:
-        write_text(to, note)
+        write_text(to, made["note"])
     if as_json:
-        screen.show_json({"size": made.size, "root": made.root.hex(), "origin": made.origin, "note": note,
-                          "key": signer.public, "recorded": recorded, "to": None if to is None else str(to)})  # fmt: skip
+        screen.show_json({**made, "to": None if to is None else str(to)})
         return OK
-    for line in note.rstrip("\n").split("\n"):
+    for line in made["note"].rstrip("\n").split("\n"):
         screen.out().print(line, markup=False, soft_wrap=True)
-    screen.hint(f"{made.size} records, signed with {KEY_FILE}; {PUBLIC_FILE} verifies it. Keep both copies elsewhere.")
-    if not recorded:
-        screen.hint("A worker has the store: the checkpoint was written out, and not recorded in the journal.")
+    counted = f"{made['size']} records, signed with {KEY_FILE} and recorded"
+    screen.hint(f"{counted}; {PUBLIC_FILE} verifies it. Keep both copies elsewhere.")
     return OK
 
 
-def signed(home: Path, by: str, *, alone: bool) -> tuple[Signer, Checkpoint, str, bool]:
-    """A fresh checkpoint, and whether the journal records it: while a worker has the store, it can only be written out."""
-    import asyncio
+@app.command()
+def show(case: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
+    """List the acts of a case, with the runs that it started: what was done, who authorised it, under which rule."""
+    from backstay.cli import screen
+    from backstay.operations.acts import acts
+    from backstay.operations.casefile import read_case
+    from backstay.operations.wording import moment
 
-    from backstay.errors import StoreLocked
-    from backstay.governance.checkpoints import load_signer, make_checkpoint
-    from backstay.operations.signing import record_checkpoint
+    with reading(home, "audit") as reader:
+        found = acts(read_case(reader, run_named(reader, case).id, tenant=tenant(home)))
+    if as_json:
+        screen.show_json([screen.as_json(act) for act in found])
+        return
+    made = screen.table("time", "who", "act", "authorised by", "outcome", flexible="authorised by")
+    screen.rows(made, [row_of(act, moment(act.at)) for act in found])
+    screen.hint(f"{len(found)} act(s); --json has arguments, digests, evidence and hashes of each.")
 
-    with reading(home) as reader:
-        try:
-            return *asyncio.run(record_checkpoint(home, by=by)), True
-        except StoreLocked:
-            if not alone:
-                raise StoreLocked(
-                    "a worker has the store: give --to FILE to sign without recording it in the journal, or stop it first"
-                ) from None
-            signer = load_signer(home, reader)
-            return signer, *make_checkpoint(reader, signer), False
+
+def row_of(act: Act, at: str) -> tuple[str, ...]:
+    """An act on one line."""
+    who = " for ".join(act.chain) or act.workflow
+    done = act.action or act.kind.replace("_", " ")
+    tries = f" (attempt {act.attempt})" if act.attempt and act.attempt > 1 else ""
+    approvers = ", ".join(act.approvers) if act.approved == "approved" else ""
+    authorised = ", ".join(part for part in (act.rule, approvers) if part) if not act.by else ""
+    outcome = act.verdict if act.by and act.verdict else act.outcome if act.action else ""
+    why = f": {act.reason}" if act.reason and act.action and not act.by else ""
+    return at, who, done + tries, authorised, outcome + why
+
+
+def tenant(home: Path) -> str:
+    """The name under which the installation signs; empty before its first checkpoint."""
+    from backstay.governance.checkpoints import PUBLIC_FILE
+    from backstay.verify import read_key
+
+    path = home / PUBLIC_FILE
+    try:
+        return read_key(path.read_text("utf-8"))[0] if path.exists() else ""
+    except (OSError, ValueError):  # whoever verifies hears of it; here it only has no name
+        return ""
 
 
 @app.command()
@@ -200,14 +218,17 @@ def export(
     from backstay.operations.casefile import read_case, write_case
     from backstay.operations.exports import FORMATS
 
-    with reading(home) as reader:
-        found = read_case(reader, run_named(reader, case).id)
+    left = 0
+    with reading(home, "audit") as reader:
+        found = read_case(reader, run_named(reader, case).id, tenant=tenant(home))
         if form == "case":
             from backstay.governance.checkpoints import load_signer
 
             signer = load_signer(home, reader)
             kept = trusted(home, held, None)[1] if held is not None else {}
-            text = json.dumps(write_case(reader, signer, found, next(iter(kept.values()), None)), indent=1) + "\n"
+            written = write_case(reader, signer, found, next(iter(kept.values()), None))
+            left = sum(value is None for value in written["values"].values())
+            text = json.dumps(written, indent=1) + "\n"
         else:
             text = FORMATS[form](found)
     if to is None and (form == "case" or not as_json):
@@ -217,9 +238,13 @@ def export(
     if to is not None:
         write_text(to, text)
     if as_json:
-        screen.show_json({"case": found.run, "format": form, "runs": len(found.runs), "events": events, **told})
+        screen.show_json(
+            {"case": found.run, "format": form, "runs": len(found.runs), "events": events, "left_out": left, **told}
+        )
         return OK
     screen.say(f"{events} events of {len(found.runs)} run(s) in {to}.")
+    if left:
+        screen.hint(f"{left} large value(s) are left out, as there are too many; their digests are in the file.")
     if form == "case":
         screen.hint(f"Anybody with Python can check it: backstay-verify {to} --key {home / 'audit.pub'}")
     return OK

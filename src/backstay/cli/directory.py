@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, person
-from backstay.cli.stores import change, reading
+from backstay.cli.stores import change, directory_of, reading
 
 if TYPE_CHECKING:
     from backstay.governance.principals import Directory, Principal
@@ -189,12 +189,9 @@ def undelegate(
 
 
 def read_directory(home: Path) -> Directory:
-    """Who is registered, as the store's file says."""
-    from backstay.governance.principals import WHATS, Directory
-    from backstay.store.views import system_events
-
-    with reading(home) as reader:
-        return Directory.of(event for what in WHATS for event in system_events(reader, what))
+    """Who is registered, to be shown."""
+    with reading(home):
+        return directory_of(home)
 
 
 def one(directory: Directory, name: str) -> Principal:

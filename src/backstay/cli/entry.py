@@ -19,6 +19,7 @@ from backstay.cli import (
     items,
     metrics,
     people,
+    policies,
     privacy,
     projects,
     replaying,
@@ -66,6 +67,7 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
 
 GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
     ("Say who may", "people", directory.app),
+    ("Say who may", "policy", policies.app),
     ("Prove", "audit", auditing.app),
 )
 """(heading in the help, name, commands) of every group of commands."""

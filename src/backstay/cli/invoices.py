@@ -17,7 +17,7 @@ from rich.text import Text
 from backstay.cli import screen
 from backstay.cli.exits import ATTENTION, OK, REFUSED
 from backstay.cli.following import News
-from backstay.cli.stores import STORE_FILE, reading
+from backstay.cli.stores import STORE_FILE, reader_of
 from backstay.cli.story import MARKS, details
 from backstay.cli.worker import opened, stopping
 from backstay.engine.application import LOCK_FILE, take_lock
@@ -144,7 +144,7 @@ def audited(home: Path) -> str:
 
 def held(home: Path) -> int:
     """Payments that the gate holds until a person approves them."""
-    with reading(home) as reader:
+    with reader_of(home) as reader:
         asked = {"queue": "treasury", "kind": "approval", "action": None, "people": 1, "limit": 1_000_000}
         return len(reader.all("waits", asked))
 

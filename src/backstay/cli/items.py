@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, TypedDict
 
 import typer
 
@@ -27,14 +27,10 @@ from backstay.cli.stores import about, change, find_item, goes_on, reading, run_
 if TYPE_CHECKING:
     from backstay.engine.client import Client
     from backstay.engine.control import RemoteClient
-    from backstay.errors import BackstayError
     from backstay.store.database import Reader
     from backstay.store.views import Wait
 
 Verdict: TypeAlias = Literal["approved", "rejected"]
-
-AT_ONCE: Final = 20
-"""Decisions of a batch that are on their way together; more would only wait for the same commits."""
 
 WORK: Final = frozenset({"approval", "task"})
 DECIDE: Final = frozenset({"approval"})
@@ -57,7 +53,7 @@ def approve(
     looked_at: Shown = "", yes: Yes = False, by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False,
 ) -> int:  # fmt: skip
     """Approve exactly what was asked, one item or several; each counts once."""
-    asked = Asked(verdict="approved", by=person(by), reason=reason)
+    asked = Asked(verdict="approved", by=person(by), reason=reason, code="")
     return decide(asked, items or [], queue, every, without or [], looked_at, yes, home, as_json)
 
 
@@ -81,21 +77,13 @@ def reject(
     return decide(asked, items or [], queue, every, without or [], looked_at, yes, home, as_json)
 
 
-@dataclass(frozen=True, kw_only=True)
-class Asked:
-    """What somebody decides."""
+class Asked(TypedDict):
+    """What somebody decides, as the client takes it."""
 
     verdict: Verdict
     by: str
-    reason: str = ""
-    code: str = ""
-
-    @property
-    def words(self) -> dict[str, str]:
-        return {"verdict": self.verdict, "by": self.by, "reason": self.reason, "code": self.code}
-
-    async def of(self, client: Client | RemoteClient, item: str, digest: str) -> None:
-        await client.decide(item, self.verdict, by=self.by, reason=self.reason, code=self.code, shown=digest or None)
+    reason: str
+    code: str
 
 
 def decide(
@@ -112,17 +100,17 @@ def decide(
     chosen = chosen_items(items, queue, without, home)
     if not as_json and not yes and sys.stdin.isatty() and chosen:
         preview(chosen, home)
-        typer.confirm(f"{len(chosen)} item(s) are to be {asked.verdict} by {asked.by}. Go on?", abort=True)
+        typer.confirm(f"{len(chosen)} item(s) are to be {asked['verdict']} by {asked['by']}. Go on?", abort=True)
     return decide_all(asked, chosen, home, as_json)
 
 
 def decide_one(asked: Asked, item: str, looked_at: str, home: Path, as_json: bool) -> None:
     wait = shown(home, item, DECIDE)
     digest = whole_digest(home, wait, looked_at)
-    _, working = change(home, lambda client: asked.of(client, item, digest))
-    body: dict[str, Any] = {**asked.words, **standing(home, wait)}
+    _, working = change(home, lambda client: client.decide(item, **asked, shown=digest or None))
+    body: dict[str, Any] = {**asked, **standing(home, wait)}
     more = f", {body['votes']}" if body["votes"] else ""
-    told(as_json, working, wait, f"{asked.by} {asked.verdict}{more}", body, home)
+    told(as_json, working, wait, f"{asked['by']} {asked['verdict']}{more}", body, home)
 
 
 def whole_digest(home: Path, wait: Wait | None, looked_at: str) -> str:
@@ -192,51 +180,42 @@ def preview(chosen: Sequence[Chosen], home: Path) -> None:
 
 
 def decide_all(asked: Asked, chosen: Sequence[Chosen], home: Path, as_json: bool) -> int:
-    """Decide each on its own, and say of each what became of it; the first that did not count gives the exit code."""
-    import asyncio
+    """Decide all in one request, each on its own; say of each what became of it. The first that did not count gives the
+    exit code."""
+    looked_at = {one.item: one.digest for one in chosen if one.digest}
 
-    from backstay.errors import BackstayError
+    async def carry_out(client: Client | RemoteClient) -> dict[str, str]:
+        return await client.decide_many([one.item for one in chosen], **asked, shown=looked_at)
 
-    async def carry_out(client: Client | RemoteClient) -> list[BackstayError | None]:
-        gate = asyncio.Semaphore(AT_ONCE)
-
-        async def one(item: Chosen) -> BackstayError | None:
-            async with gate:
-                try:
-                    await asked.of(client, item.item, item.digest)
-                except BackstayError as error:
-                    return error
-                return None
-
-        return await asyncio.gather(*map(one, chosen))
-
-    outcomes, working = change(home, carry_out) if chosen else (list["BackstayError | None"](), False)
+    outcomes, working = change(home, carry_out) if chosen else (dict[str, str](), False)
     tell_outcomes(asked, chosen, outcomes, working, home, as_json)
-    failed = next((error for error in outcomes if error is not None), None)
-    return OK if failed is None else BY_ERROR.get(failed.code, FAULT)
+    failed = next(filter(None, outcomes.values()), None)
+    return OK if failed is None else BY_ERROR.get(failed.partition(": ")[0], FAULT)
 
 
 def tell_outcomes(
-    asked: Asked, chosen: Sequence[Chosen], outcomes: Sequence[BackstayError | None], working: bool, home: Path,
-    as_json: bool,
-) -> None:  # fmt: skip
+    asked: Asked, chosen: Sequence[Chosen], outcomes: Mapping[str, str], working: bool, home: Path, as_json: bool
+) -> None:
     from backstay.cli import screen
 
-    votes = [None if error else standing(home, one.wait)["votes"] for one, error in zip(chosen, outcomes, strict=True)]
+    errors = [outcomes[one.item].partition(": ") for one in chosen]
+    votes = [
+        None if code else standing(home, one.wait)["votes"] for one, (code, *_) in zip(chosen, errors, strict=True)
+    ]
     if as_json:
         listed = [
-            {"item": one.item, "counted": error is None, "votes": vote,
-             "error": {"code": error.code, "message": str(error)} if error else None}
-            for one, error, vote in zip(chosen, outcomes, votes, strict=True)
+            {"item": one.item, "counted": not code, "votes": vote,
+             "error": {"code": code, "message": message} if code else None}
+            for one, (code, _, message), vote in zip(chosen, errors, votes, strict=True)
         ]  # fmt: skip
-        screen.show_json({**asked.words, "worker": working, "outcomes": listed})
+        screen.show_json({**asked, "worker": working, "outcomes": listed})
         return
-    counted = sum(error is None for error in outcomes)
-    screen.say(f"{asked.by} {asked.verdict} {counted} of {len(chosen)} item(s).", "bold")
+    counted = sum(not code for code, *_ in errors)
+    screen.say(f"{asked['by']} {asked['verdict']} {counted} of {len(chosen)} item(s).", "bold")
     if chosen:
         made = screen.table("item", "what", "outcome", flexible="outcome")
-        rows = zip(chosen, outcomes, votes, strict=True)
-        screen.rows(made, [(*one.words, str(error or vote or asked.verdict)) for one, error, vote in rows])
+        rows = zip(chosen, errors, votes, strict=True)
+        screen.rows(made, [(*one.words, message or vote or asked["verdict"]) for one, (*_, message), vote in rows])
     if counted:
         goes_on(working)
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from pathlib import Path
 from typing import Annotated, Final, TypeAlias
 
@@ -13,20 +12,11 @@ DEFAULT_HOME: Final = Path(".backstay")
 
 def acting(context: typer.Context, named: str) -> str:
     """Who acts: whoever the key in BACKSTAY_KEY stands for, if there is one, else as named. It may not be named otherwise."""
-    key = os.environ.get("BACKSTAY_KEY", "").strip()
-    if not key or context.resilient_parsing:
+    if context.resilient_parsing:
         return named
-    from backstay.cli.directory import read_directory
-    from backstay.errors import NotAllowed
-    from backstay.governance.approvals import folded
-    from backstay.store.clock import Clock
+    from backstay.cli.stores import signed_in
 
-    who = read_directory(context.params["home"]).authenticate(key, Clock().stamp()).id
-    if folded(named) not in ("", folded(who)):
-        raise NotAllowed(
-            f"the key in BACKSTAY_KEY belongs to {who!r}; leave --as and BACKSTAY_USER out, or unset the key"
-        )
-    return who
+    return signed_in(context.params["home"], named=named) or named
 
 
 Home: TypeAlias = Annotated[

@@ -10,7 +10,17 @@ import typer
 
 from backstay.cli.inputs import read_input
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, ItemName, Limit, Reason, person
-from backstay.cli.stores import about, change, find_item, goes_on, reading, run_named
+from backstay.cli.stores import (
+    about,
+    change,
+    directory_of,
+    find_item,
+    goes_on,
+    may_see,
+    reading,
+    run_named,
+    starter,
+)
 
 if TYPE_CHECKING:
     from backstay.errors import InvalidInput
@@ -77,15 +87,19 @@ def open_items(reader: Reader, queue: str, limit: int, kind: str | None = None) 
 
 def turn_of(name: str, waits: list[Wait], reader: Reader, home: Path) -> list[Wait]:
     """Those of some items that a person has or may take now; what they voted on already is not."""
-    from backstay.cli.directory import read_directory
     from backstay.operations.items import is_for
     from backstay.store.clock import Clock
 
-    directory, rules, at = read_directory(home), read_queues(home), Clock().stamp()
+    directory, rules, at = directory_of(home), read_queues(home), Clock().stamp()
     persons = directory.persons_behind(name)
-    found = [wait for wait in waits if is_for(wait, name, members_of(wait.queue, rules), directory, at)]
-    voters = {wait.id: tally_of(reader, wait).votes for wait in found if wait.kind == "approval"}
-    return [w for w in found if not any(persons & directory.persons_behind(v.by) for v in voters.get(w.id, ()))]
+    found = [
+        wait
+        for wait in waits
+        if is_for(wait, name, members_of(wait.queue, rules), directory, at, started_by=starter(reader, wait.run))
+    ]
+    stands = {wait.id: tally_of(reader, wait) for wait in found}
+    apart = {name: [*stand.excluded, *(vote.by for vote in stand.votes)] for name, stand in stands.items()}
+    return [wait for wait in found if not persons & directory.persons_behind(*apart[wait.id])]
 
 
 def tally_of(reader: Reader, wait: Wait) -> Tally:
@@ -310,10 +324,12 @@ def settle(
 
 
 def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
-    """The item before it is changed, to say afterwards what it was."""
+    """The item before it is changed, to say afterwards what it was; None for whoever may only answer about their own."""
     from backstay.errors import Conflict
     from backstay.store.views import read_wait
 
+    if not may_see(home):
+        return None
     with reading(home) as reader:
         found = find_item(reader, item, kinds)
         row = run_named(reader, item)

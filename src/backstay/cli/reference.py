@@ -22,7 +22,8 @@ HEAD = """# The command line
 Every command takes `--home DIR` (where the store lies; default `.backstay`, or `BACKSTAY_HOME`) and `--json` (one JSON value on
 standard output and nothing else; an error is `{"error": {"code", "message", "fields"}}`). Commands that change something take
 `--as NAME` (who acts; default `BACKSTAY_USER`, or the system's user). With a key in `BACKSTAY_KEY` (`backstay people key`) it is
-whoever the key stands for, and `--as` can name nobody else. Two exceptions: `dev --json` and `demo --json` without
+whoever the key stands for, and `--as` can name nobody else; commands that only show something check it too ([roles](roles.md)).
+Two exceptions: `dev --json` and `demo --json` without
 `--once` run until they are stopped; `dev` prints one JSON value per line as things happen.
 
 An id may be abbreviated to four or more characters of its beginning or end, as the lists do. An item is `RUN/COMMAND`, or just
@@ -30,7 +31,8 @@ An id may be abbreviated to four or more characters of its beginning or end, as 
 
 **While a worker runs** (`backstay dev`, `backstay demo`), commands in other terminals decide, start and cancel through it: it
 listens on loopback, and `worker.json` in the home, readable by its user only, holds the port and a token. Whoever may read that
-file may act under any name, as may whoever may write the store: the home directory is the boundary. **Without a worker** a
+file may act under any name, as may whoever may write the store, and whoever may read it can read all that is not sealed: the
+home directory is the boundary. **Without a worker** a
 decision is recorded in the store, and the run goes on when a worker is started.
 """
 

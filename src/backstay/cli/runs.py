@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, get_args
 import typer
 
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
+from backstay.cli.people import read_queues
 from backstay.cli.stores import about, change, goes_on, reading, run_named
 
 if TYPE_CHECKING:
@@ -81,7 +82,11 @@ def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> No
         stored = read_events(reader, row.id)
         waits = [read_wait(item) for item in reader.all("waits_of_run", (row.id,))]
         events, program = unfolded(reader, home, stored), program_of(reader, row) if waits else None
-        items = [describe(wait, events, screen.short(row.id), program) for wait in chosen(waits, run)]
+        rules, short = read_queues(home), screen.short(row.id)
+        items = [
+            describe(wait, events, short, program, rules.get(wait.queue, {}).get("reasons", ()))
+            for wait in chosen(waits, run)
+        ]
         children = [read_run(item) for item in reader.all("children_of", (row.id,))]
         picture = draw_picture(reader, row, home)
         started = next(iter(events), None)

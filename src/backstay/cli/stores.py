@@ -1,15 +1,22 @@
-"""How a command reaches a store: reading its file, through the worker that owns it, or by opening it itself."""
+"""How a command reaches a store: reading its file, through the worker that owns it, or by opening it itself.
+
+With a key in BACKSTAY_KEY nothing of the file is shown before the key was checked; without one, whoever may read the file
+may read it here.
+"""
 
 from __future__ import annotations
 
+import os
 from collections.abc import AsyncGenerator, Callable, Coroutine, Generator
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 if TYPE_CHECKING:
     from backstay.engine.client import Client
     from backstay.engine.control import RemoteClient
+    from backstay.events import RunStarted
+    from backstay.governance.principals import Capability, Directory
     from backstay.store.database import Reader
     from backstay.store.views import Run, Wait
 
@@ -24,8 +31,59 @@ def store_exists(home: Path) -> bool:
 
 
 @contextmanager
-def reading(home: Path) -> Generator[Reader]:
-    """A reader on the store's file; raises NotFound when there is none."""
+def reading(home: Path, needs: Capability = "see") -> Generator[Reader]:
+    """A reader on the store's file, for what is to be shown; raises NotFound, and NotAllowed when the key is not enough."""
+    with reader_of(home) as reader:
+        signed_in(home, needs)
+        yield reader
+
+
+def signed_in(home: Path, needs: Capability | None = None, named: str = "") -> str:
+    """Whose key BACKSTAY_KEY is, "" without one; raises NotAllowed when it does not count, is not enough, or not `named`'s.
+
+    The refusal is recorded by whoever may write the store; if nobody can just now, it is a refusal all the same.
+    """
+    key = os.environ.get("BACKSTAY_KEY", "").strip()
+    if not key:
+        return ""
+    from backstay.errors import BackstayError, NotAllowed
+    from backstay.governance.approvals import folded
+    from backstay.store.clock import Clock
+
+    directory = directory_of(home)
+    try:
+        who = directory.authenticate(key, Clock().stamp()).id
+        if folded(named) not in ("", folded(who)):
+            raise NotAllowed(
+                f"the key in BACKSTAY_KEY belongs to {who!r}; leave --as and BACKSTAY_USER out, or unset the key"
+            )
+        if needs is not None:
+            directory.check(who, needs)
+    except NotAllowed:
+        with suppress(BackstayError, OSError):
+            change(home, lambda client: client.authorize(key, needs, by=named or None))
+        raise
+    return who
+
+
+def may_see(home: Path) -> bool:
+    """Whether more may be told than what somebody did themselves."""
+    who = signed_in(home)
+    return not who or "see" in directory_of(home).capabilities(who)
+
+
+def directory_of(home: Path) -> Directory:
+    """Who is registered, as the store's file says; for what a command decides, not for what it shows."""
+    from backstay.governance.principals import WHATS, Directory
+    from backstay.store.views import system_events
+
+    with reader_of(home) as reader:
+        return Directory.of(event for what in WHATS for event in system_events(reader, what))
+
+
+@contextmanager
+def reader_of(home: Path) -> Generator[Reader]:
+    """A reader on the store's file, for what a command itself needs to know; raises NotFound when there is none."""
     from backstay.errors import NotFound
     from backstay.store.database import Reader
 
@@ -59,7 +117,7 @@ def check_store(reader: Reader, home: Path) -> None:
 @asynccontextmanager
 async def desk(home: Path) -> AsyncGenerator[tuple[Client | RemoteClient, bool]]:
     """Who carries out a change: (the worker that owns the store, True), or (the store opened to decide, False)."""
-    with reading(home):
+    with reader_of(home):
         pass
     async with AsyncExitStack() as stack:
         yield await _served_or_opened(home, stack)
@@ -120,18 +178,31 @@ def find_item(reader: Reader, item: str, kinds: frozenset[str] = frozenset()) ->
 
 def about(reader: Reader, run: str) -> str:
     """What set a run off, in a few words: its trigger or its key."""
-    from backstay.events import RunStarted
     from backstay.operations.wording import plain
-    from backstay.store.encoding import decode
 
-    first = next(iter(reader.all("event_body", (run, 1))), None)
-    started = decode(first["kind"], first["body"]) if first is not None else None
-    if not isinstance(started, RunStarted):
+    started = first_event(reader, run)
+    if started is None:
         return ""
     if started.parent:
         return about(reader, started.parent)
     trigger = started.trigger if started.trigger != "command line" else ""
     return plain(trigger or started.key or "") if trigger or started.key else ""
+
+
+def starter(reader: Reader, run: str) -> str:
+    """Who started a run: a service, say, for the requester."""
+    started = first_event(reader, run)
+    return "" if started is None else started.by
+
+
+def first_event(reader: Reader, run: str) -> RunStarted | None:
+    """How a run began; None where the journal does not say."""
+    from backstay.events import RunStarted
+    from backstay.store.encoding import decode
+
+    first = next(iter(reader.all("event_body", (run, 1))), None)
+    started = decode(first["kind"], first["body"]) if first is not None else None
+    return started if isinstance(started, RunStarted) else None
 
 
 def run_named(reader: Reader, name: str) -> Run:
@@ -146,6 +217,6 @@ def run_named(reader: Reader, name: str) -> Run:
 
 
 def look(home: Path, run: str) -> Run:
-    """A run's row as it is now."""
-    with reading(home) as reader:
+    """A run's row as it is now, for whoever began or changed it."""
+    with reader_of(home) as reader:
         return run_named(reader, run)

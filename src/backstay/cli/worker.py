@@ -94,13 +94,21 @@ def print_json(news: News) -> None:
     print(json.dumps({"run": news.run.id, "workflow": news.run.workflow, **news.line.as_json()}), flush=True)
 
 
-async def run_here(path: Path, name: str, given: Any, key: str, who: str, home: Path, wait: bool, as_json: bool) -> Run:
-    """Open the store, start the run and go on until nothing moves, or with `wait` until the run has ended."""
+async def run_here(
+    path: Path, name: str, given: Any, key: str, who: tuple[str, str], home: Path, wait: bool, quiet: bool
+) -> Run:
+    """Open the store, start the run and go on until nothing moves, or with `wait` until the run has ended.
+
+    who: whoever starts it, and for whom. quiet: do not tell what happens in the store meanwhile.
+    """
+    by, requester = who
     module = load(path)
     workflow = find_workflow(module, name)
     app = find_app(module, workflow=workflow.name)
-    async with opened(app, home, as_json, tell=(lambda news: None) if as_json else None) as client:
-        run = await client.start(workflow.name, given, key=key or None, by=who, trigger="command line")
+    async with opened(app, home, quiet, tell=(lambda news: None) if quiet else None) as client:
+        run = await client.start(
+            workflow.name, given, key=key or None, by=by, trigger="command line", requester=requester or None
+        )
         await (client.wait(run) if wait else client.idle())
         return client.run(run)
 

@@ -11,7 +11,7 @@ from backstay.cli.exits import ATTENTION, OK
 from backstay.cli.inputs import read_input
 from backstay.cli.loading import find_app, find_workflow, load, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
-from backstay.cli.stores import change, goes_on, look, reading
+from backstay.cli.stores import change, goes_on, look, may_see, reading
 
 if TYPE_CHECKING:
     from backstay.store.views import Run
@@ -60,6 +60,9 @@ def start(
     ] = None,
     key: Annotated[str, typer.Option("--key", "-k", help="The same key starts one run only.")] = "",
     wait: Annotated[bool, typer.Option("--wait", help="Return when the run has ended.")] = False,
+    requester: Annotated[
+        str, typer.Option("--for", metavar="NAME", help="Whose request it is, if a service or operator feeds it in.")
+    ] = "",
     by: By = "",
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
@@ -75,19 +78,20 @@ def start(
     given, who, before = read_input(input or [], "--input"), person(by), Clock().stamp()
     path, name = split(target)
     load_once(path)
-    worker = find_worker(home)
+    worker, sees = find_worker(home), may_see(home)
     if worker is not None and not name:
         name = find_workflow(load(path), "").name
     if worker is not None and name:
-        run = asyncio.run(worker.start(name, given, key=key or None, by=who, trigger="command line"))
+        asked = worker.start(name, given, key=key or None, by=who, trigger="command line", requester=requester or None)
+        run = asyncio.run(asked)
         row = asyncio.run(watch(home, run)) if wait else look(home, run)
     else:
-        row = asyncio.run(run_here(path, name, given, key, who, home, wait, as_json))
+        row = asyncio.run(run_here(path, name, given, key, (who, requester), home, wait, as_json or not sees))
     existing = bool(key) and row.started_at < before
-    differs = differences(home, row, given) if existing else []
+    differs = differences(home, row, given) if existing and sees else []
     if as_json:
         screen.show_json({"run": row.id, "workflow": row.workflow, "version": row.version, "status": row.status,
-                          "result": result_of(home, row), "worker": worker is not None, "existing": existing,
+                          "result": result_of(home, row) if sees else None, "worker": worker is not None, "existing": existing,
                           "differs": differs})  # fmt: skip
     else:
         if existing:
@@ -95,7 +99,10 @@ def start(
         if differs:
             words = f"warning: the input differs from that run's in {', '.join(differs)}; what you gave was not used."
             screen.say(words, "bold yellow")
-        told_start(row, home)
+        if sees:
+            told_start(row, home)
+        else:
+            screen.say(f"run {row.id} ({row.workflow})", "bold")
     return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
 
 
@@ -150,10 +157,10 @@ def signal(
     from backstay.cli import screen
 
     value, who = (read_input(payload, "--payload", any_value=True) if payload else None), person(by)
-    row = look(home, run)
-    _, working = change(home, lambda client: client.signal(row.id, name, value, id=number or None, by=who))
+    found = look(home, run).id if may_see(home) else run
+    _, working = change(home, lambda client: client.signal(found, name, value, id=number or None, by=who))
     if as_json:
-        screen.show_json({"run": row.id, "signal": name, "by": who, "worker": working})
+        screen.show_json({"run": found, "signal": name, "by": who, "worker": working})
         return
-    screen.say(f"{who} sent {name!r} to run {row.id}.")
+    screen.say(f"{who} sent {name!r} to run {found}.")
     goes_on(working)

@@ -16,11 +16,14 @@ from typing import TYPE_CHECKING, Any, Final
 from backstay import events as ev
 from backstay.commands import Call
 from backstay.engine.frames import Open
+from backstay.engine.items import ITEMS
 from backstay.engine.replay import Machine
 from backstay.errors import JournalCorrupted, JournalMismatch, StoreFenced, StoreUnavailable
 from backstay.events import Event
 from backstay.governance.labels import Labels
 from backstay.store.journal import Head, Write, genesis, link
+from backstay.store.keyring import ValueErased
+from backstay.store.payloads import from_outside
 from backstay.store.views import Run, Status, Wait, read_events
 
 if TYPE_CHECKING:
@@ -49,7 +52,6 @@ class Activation:
         """Whether `head` is the journal's; the row may be older."""
         self._unapplied: deque[tuple[int, Event]] = deque()
         self._tasks: dict[str, asyncio.Task[None]] = {}
-        self._watches_labels = False
         self._writing: set[asyncio.Task[Any]] = set()
         self._newest: asyncio.Future[None] | None = None
         """The last commit that was handed in."""
@@ -100,9 +102,10 @@ class Activation:
     def _make_machine(self, started: ev.RunStarted, secrets: dict[str, str]) -> None:
         program = self.runner.program(started.version)
         self.machine = Machine(self.row.id, program, started, secrets)
-        self._watches_labels = self.runner.watches_labels(program)
-        if self._watches_labels:
-            self.labels.observe(started.input, untrusted=False)
+        if self.runner.watches_labels:
+            self.labels.observe(started.input, untrusted=started.outside or (), spoken=True)
+            if program.agent:
+                self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
 
     # --- recording ---
 
@@ -138,8 +141,9 @@ class Activation:
         write.put("waits", (wait.run, wait.command), wait)
 
     def clear_wait(self, write: Write, command: str) -> None:
-        if self.waits.pop(command, None) is not None:
+        if (wait := self.waits.pop(command, None)) is not None:
             write.put("waits", (self.row.id, command), None)
+            write.over.append(wait)
 
     def set_status(self, write: Write, status: Status, summary: str | None = None) -> None:
         """Bring the run's row up to date with the chain."""
@@ -208,27 +212,37 @@ class Activation:
         if getattr(event, "refs", None):
             event = self.runner.payloads.restore(event, self.machine.secrets)
         self.machine.apply(event, seq)
-        if self._watches_labels:
+        if self.runner.watches_labels:
             self._observe(event)
 
     def _observe(self, event: Event) -> None:
         if isinstance(event, ev.CallReturned):
             action = self.runner.gateway.actions.get(event.action)
-            self.labels.observe(event.result, untrusted=action is None or action.untrusted)
+            wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
+            asked_for = (action is not None and action.derived) or self.labels.names(event.args)
+            self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for)
         elif isinstance(event, ev.SignalReceived):
             self.labels.observe(event.payload, untrusted=True)
         elif isinstance(event, ev.TaskCompleted):
-            self.labels.observe(event.value, untrusted=False)
+            self.labels.observe(event.value, spoken=True)
+        elif isinstance(event, ev.ChildEnded):
+            self.labels.observe(event.result, untrusted=event.outside or ())
 
     # --- advancing ---
 
     async def advance(self) -> None:
         """Make open commands happen until all of them wait on the outside or the run is over."""
         if not self.loaded:
-            self.load()
+            try:
+                self.load()
+            except ValueErased:
+                if await self.runner.cancelling.end_unreadable(self):
+                    return
+                raise
         self._advancing = asyncio.current_task()
         try:
             while not self.row.ended and not self.runner.dispatch.stopping:
+                await self._withdraw_items()
                 await self._make_single_calls()
                 await self._open_new()
                 calls = self._calls_to_make()
@@ -252,7 +266,7 @@ class Activation:
             ]  # fmt: skip
             if not fresh:
                 return
-            write, head, waits = Write(), self.head, dict(self.waits)
+            write, head, waits, quiet = Write(), self.head, dict(self.waits), not self._unapplied
             try:
                 for leaf in fresh:
                     self.runner.opener.open(self, leaf, write)
@@ -261,7 +275,8 @@ class Activation:
                 raise
             new = {leaf.id for leaf in fresh}
             others_wait = all(leaf.state in EXTERNAL for leaf in self.machine.unsettled if leaf.id not in new)
-            if others_wait and not self._tasks and new <= self.waits.keys():
+            if others_wait and quiet and not self._tasks and new <= self.waits.keys() and not self._lost_children():
+                self._clear_settled(write)
                 self.set_status(write, "waiting")  # parked by the same commit that asks the outside
             await self.commit(write)
 
@@ -356,26 +371,43 @@ class Activation:
             await asyncio.sleep(0)
             return False
         write = Write()
-        for command in [command for command in self.waits if not self._still_waits(command)]:
-            self.clear_wait(write, command)
+        self._clear_settled(write)
         if self.row.status != "waiting" or write.rows:
             self.set_status(write, "waiting")
             await self.commit(write)
             return not self._unapplied and not self._calls_to_make() and not self.machine.over
         return True
 
+    def _clear_settled(self, write: Write) -> None:
+        """Take away the rows of what nobody waits for any more: the program has gone on without it."""
+        for command in [command for command in self.waits if not self._still_waits(command)]:
+            self.clear_wait(write, command)
+
     def _still_waits(self, command: str) -> bool:
         return command == "deadline" or self.machine.find(command) is not None
 
+    def _lost_children(self) -> list[Wait]:
+        """The child runs that nobody waits for any more: a race was lost, a gather failed, the run is ending."""
+        return [w for w in self.waits.values() if w.kind == "child" and self.machine.find(w.command) is None]
+
     async def _withdraw_children(self) -> bool:
-        """Cancel the child runs that nobody waits for any more: a race was lost, a gather failed, the run is ending."""
-        alone = [w for w in self.waits.values() if w.kind == "child" and self.machine.find(w.command) is None]
+        """Cancel the child runs of `_lost_children`; says whether there were any."""
+        alone = self._lost_children()
         for wait in alone:
-            await self.runner.cancel_child(wait)
+            await self.runner.cancelling.cancel_child(wait)
             write = Write()
             self.clear_wait(write, wait.command)
             await self.commit(write)
         return bool(alone)
+
+    async def _withdraw_items(self) -> None:
+        """Take out of the inbox at once what nobody need do any more, as what comes next may take long."""
+        gone = [w.command for w in self.waits.values() if w.kind in ITEMS and self.machine.find(w.command) is None]
+        if gone and self.machine.outcome is None:  # else its end takes it out
+            write = Write()
+            for command in gone:
+                self.clear_wait(write, command)
+            await self.commit(write)
 
     async def _finish(self) -> None:
         if await self._withdraw_children():
@@ -388,7 +420,8 @@ class Activation:
         if outcome.status == "finished":
             schema = self.machine.program.result_schema
             packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema, self.machine.secrets)
-            self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None))
+            wrote = self.labels.pointers(outcome.result) if self.runner.watches_labels else []
+            self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None, outside=wrote or None))
         elif outcome.status == "failed":
             fault = outcome.fault or ev.Fault(type="Error", message=outcome.reason)
             summary = f"{fault.type}: {fault.message}"[:300]

@@ -6,11 +6,12 @@ import asyncio
 import gc
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
-from typing import IO, Any, Final
+from typing import IO, Any, Final, Protocol
 
 from backstay.actions import Action, check_action
 from backstay.engine.client import Client
@@ -25,15 +26,30 @@ from backstay.governance.queues import Queue, Queues
 from backstay.language import Workflow
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
+from backstay.store.files import make_folder
 from backstay.store.journal import Journal
 from backstay.store.payloads import Payloads
 from backstay.types import Json, journalable
 
 STORE_FILE = "backstay.db"
 LOCK_FILE = "backstay.lock"
+LOCK_TRIES: Final = 50
+LOCK_PAUSE: Final = 0.01
+"""How often, and with how many seconds in between, a lock is tried that somebody holds."""
 
 YOUNG_OBJECTS: Final = 20_000
 """New objects after which Python looks for cycles while an application is open."""
+
+
+class Supplier(Protocol):
+    """Something that brings actions of its own: the models, a server of tools."""
+
+    @property
+    def actions(self) -> Sequence[Action[Any]]: ...
+
+    async def close(self) -> None:
+        """Close its connections: the application is closed, and may be opened again."""
+        ...
 
 
 class App:
@@ -58,10 +74,13 @@ class App:
         on_alert: Sequence[Callable[[Alert], Any]] = (),
         on_notice: Sequence[Callable[[Notice], Any]] = (),
         detect: Collection[DataClass] = DEFAULT,
+        models: Supplier | None = None,
     ) -> None:
         self.name = name
         self.workflows = {workflow.name: workflow for workflow in workflows}
         self.actions = _by_name([*actions, *(action for workflow in workflows for action in actions_of(workflow))])
+        self.suppliers = [] if models is None else [models]
+        self.actions |= {action.name: action for supplier in self.suppliers for action in supplier.actions}
         self.queues = Queues(queues)
         self.on_notice = list(on_notice)
         self.policy = Policy(policy)
@@ -74,7 +93,7 @@ class App:
     def _check_children(self) -> None:
         for workflow in self.workflows.values():
             for interface in workflow.program.interfaces.values():
-                if interface.kind == "workflow" and interface.name not in self.workflows:
+                if interface.kind in ("workflow", "agent") and interface.name not in self.workflows:
                     raise AuthorError(
                         f"workflow {workflow.name!r} starts {interface.name!r}, which is not part of app {self.name!r}; "
                         "add it to workflows=[...]"
@@ -101,7 +120,7 @@ class App:
         each commit with its number. Raises StoreLocked when another process has it, StoreMismatch, StoreUnavailable.
         """
         folder = Path(home)
-        folder.mkdir(parents=True, exist_ok=True)
+        make_folder(folder)
         lock = take_lock(folder / LOCK_FILE)
         clock = clock or Clock()
         try:
@@ -119,6 +138,8 @@ class App:
                 finally:
                     await runner.stop()
                     await journal.drain()
+                    for supplier in self.suppliers:
+                        await supplier.close()
             finally:
                 reader.close()  # before the journal, whose closing folds the log into the file only if it is the last
                 await asyncio.to_thread(journal.close)
@@ -200,18 +221,23 @@ def _by_name(actions: Sequence[Action[Any]]) -> dict[str, Action[Any]]:
 
 
 def take_lock(path: Path) -> IO[str]:
-    """Lock a store for this process until the file is closed or the process dies; raises StoreLocked naming the owner."""
+    """Lock a store for this process until the file is closed or the process dies; raises StoreLocked naming the owner.
+
+    A lock that is taken is tried again for a while: whoever only looks at it holds it for an instant.
+    """
     file = path.open("a+", encoding="utf-8")
-    try:
-        _lock(file)
-    except OSError:
-        file.seek(0)
-        owner = file.read().strip() or "another process"
-        file.close()
-        raise StoreLocked(
-            f"the store in {path.parent.name!r} is in use by {owner}; one process at a time may run it. "
-            "Use the commands with the same --home (they talk to that process), or stop it first"
-        ) from None
+    tries = LOCK_TRIES
+    while not _lock(file):
+        tries -= 1
+        if not tries:
+            file.seek(0)
+            owner = file.read().strip() or "another process"
+            file.close()
+            raise StoreLocked(
+                f"the store in {path.parent.name!r} is in use by {owner}; one process at a time may run it. "
+                "Use the commands with the same --home (they talk to that process), or stop it first"
+            )
+        time.sleep(LOCK_PAUSE)
     file.seek(0)
     file.truncate()
     file.write(f"process {os.getpid()}")
@@ -219,17 +245,31 @@ def take_lock(path: Path) -> IO[str]:
     return file
 
 
+def is_locked(path: Path) -> bool:
+    """Whether a living process holds the lock; others who look at the same moment are not taken for one."""
+    with path.open("a+", encoding="utf-8") as file:
+        return not _lock(file, shared=True)
+
+
 if sys.platform == "win32":
     import msvcrt
 
-    def _lock(file: IO[str]) -> None:
+    def _lock(file: IO[str], *, shared: bool = False) -> bool:
+        del shared  # there is no such lock here: somebody who looks may see another who looks
         file.seek(0x7FFFFFFF)
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except OSError:
+            return False
         finally:
             file.seek(0)
+        return True
 else:
     import fcntl
 
-    def _lock(file: IO[str]) -> None:
-        fcntl.flock(file.fileno(), fcntl.LOCK_EX | fcntl.LOCK_NB)
+    def _lock(file: IO[str], *, shared: bool = False) -> bool:
+        try:
+            fcntl.flock(file.fileno(), (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
+        except OSError:
+            return False
+        return True

@@ -6,27 +6,69 @@ asks for it, is checked before anything is written, and is an event.
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final, Self
 
 from backstay import events as ev
 from backstay.commands import WaitFor
 from backstay.engine.activation import Activation
+from backstay.engine.auditors import Auditors
 from backstay.engine.desk import EARLY_SCHEMA, LISTED, check_answer, clean
+from backstay.engine.erasure import Erasure
 from backstay.engine.frames import Open, model_schema
 from backstay.engine.operators import Operators
 from backstay.engine.registry import Registry
-from backstay.errors import Conflict
+from backstay.errors import Conflict, NotAllowed
 from backstay.events import Refs
-from backstay.governance.approvals import check_person
+from backstay.governance.approvals import folded
+from backstay.governance.keys import id_of
+from backstay.governance.principals import Capability
 from backstay.language import Workflow
 from backstay.store.journal import Write
-from backstay.store.views import Run, Stored, read_events, read_run
+from backstay.store.views import Run, Stored, find_run, read_events, read_run
 from backstay.types import Json
 
 
-class Client(Operators, Registry):
-    """Everything that may be asked of one store. Methods that change something take `by`, the person or service."""
+class Client(Operators, Registry, Auditors, Erasure):
+    """Everything that may be asked of one store. Methods that change something take `by`, the person or service.
+
+    The client that `App.open` gives is the hand of the process that owns the store's files: each change names who asks
+    and is checked, but reads are not, as whoever has it can read the files. Hand out only bound ones: `acting` and
+    `sign_in` give a client of one principal, which needs no `by`, can name nobody else, and checks every read as well.
+    """
+
+    # --- who asks ---
+
+    def acting(self, by: str) -> Self:
+        """This client, bound to one principal, whose rights are looked up at each call; nothing is checked yet."""
+        who = self._by(by)
+        known = self._runner.directory.find(who)
+        bound = copy.copy(self)
+        bound._who = who if known is None else known.id
+        return bound
+
+    def sign_in(self, key: str) -> Self:
+        """This client, bound to whom an API key stands for, for as long as the key counts.
+
+        Raises NotAllowed, in the same words whatever is wrong with the key; that is recorded, with the key's id alone.
+        """
+        try:
+            who = self._runner.directory.authenticate(key, self._stamp()).id
+        except NotAllowed as denied:
+            self._denied(self._who or "", "sign-in", denied, key=id_of(key))
+            raise
+        bound = self.acting(who)
+        bound._key = id_of(key)
+        return bound
+
+    async def authorize(self, key: str, capability: Capability | None = None, *, by: str | None = None) -> str:
+        """The name of whom an API key stands for, if they have the capability and `by` names nobody else.
+
+        For programs that read the store's file themselves, as the command line does. Raises NotAllowed, which is recorded.
+        """
+        signed = self.sign_in(key)
+        return signed._by(by) if capability is None else signed._allow(by, capability)
 
     # --- runs ---
 
@@ -36,25 +78,34 @@ class Client(Operators, Registry):
         input: Mapping[str, Any] | None = None,
         *,
         key: str | None = None,
-        by: str = "system",
+        by: str | None = None,
         trigger: str = "",
+        requester: str | None = None,
     ) -> str:
         """Start a run and return its id once that is committed.
 
-        input: the workflow's arguments by name. key: the same key starts one run only, and gives its id again.
-        Raises InvalidInput naming each field that does not fit, NotFound, StoreUnavailable.
+        input: the workflow's arguments by name. key: the same key starts one run only, and gives its id again. by: default
+        whom the client is bound to, else "system". requester: the person for whom a service, an agent or an operator asks;
+        they are asked when there is a question, and neither of the two decides about it.
+        Raises InvalidInput naming each field that does not fit, NotAllowed, NotFound, StoreUnavailable.
         """
-        check_person(by)
-        self._allow(by, "start")
+        by = self._allow(self._or_system(by), "start")
+        if requester is not None:
+            with self._recorded(by, "requester"):
+                requester = self._runner.directory.requester(requester, by)
+            requester = None if folded(requester) == folded(by) else requester
         name = workflow if isinstance(workflow, str) else workflow.name
-        return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger)
+        return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger, requester=requester)
+
+    def _or_system(self, by: str | None) -> str | None:
+        """Who starts or signals without a name: the system, unless the client is bound."""
+        return SYSTEM if by is None and self._who is None else by
 
     async def signal(
-        self, run: str, name: str, payload: Json = None, *, id: str | None = None, by: str = "system"
+        self, run: str, name: str, payload: Json = None, *, id: str | None = None, by: str | None = None
     ) -> None:
         """Send a run an event; it is kept if the run does not wait for it yet. The same `id` counts once."""
-        check_person(by)
-        self._allow(by, "signal")
+        by = self._allow(self._or_system(by), "signal")
 
         def change(case: Activation, write: Write) -> bool:
             if not case.loaded:
@@ -79,15 +130,17 @@ class Client(Operators, Registry):
         async with self._runner.door:
             await self._runner.deliver(self._loaded(run).row.id, change)
 
-    async def cancel(self, run: str, *, by: str, reason: str = "cancelled") -> None:
+    async def cancel(self, run: str, *, by: str | None = None, reason: str = "cancelled") -> None:
         """Stop a run: what it confirmed is undone in reverse, then it is cancelled."""
-        check_person(by)
-        self._allow(by, "cancel")
-        await self._runner.cancel(self.run(run).id, by=by, reason=reason)
+        by = self._allow(by, "cancel")
+        await self._runner.cancelling.cancel(find_run(self._reader, run).id, by=by, reason=reason)
 
     async def wait(self, run: str) -> Run:
         """Return the run's row once it has ended."""
-        return await self._runner.ended(run)
+        self._see()
+        ended = await self._runner.ended(run)
+        self._see()  # they may have been revoked while they waited
+        return ended
 
     async def result(self, run: str) -> Json:
         """Wait for a run and return its result as JSON; raises Conflict when it failed or was cancelled."""
@@ -100,6 +153,7 @@ class Client(Operators, Registry):
 
     async def idle(self) -> None:
         """Return when nothing moves: no run is being advanced, and no failed call is about to be tried again."""
+        self._see()
         while True:
             await self._runner.dispatch.idle()
             if self._reader.one("retries_pending") is None:
@@ -111,6 +165,7 @@ class Client(Operators, Registry):
 
         Raises what made the worker stop, if it had to.
         """
+        self._see()
         await self._runner.dispatch.idle()
         if self._runner.dispatch.fatal is not None:
             raise self._runner.dispatch.fatal
@@ -118,26 +173,35 @@ class Client(Operators, Registry):
     @property
     def fault(self) -> BaseException | None:
         """What made the worker stop by itself, if it had to: another one took the store over, for example."""
+        self._see()
         return self._runner.dispatch.fatal or self._runner.journal.fault
 
     def next_timer(self) -> float | None:
         """When the next timer is due, in seconds since the epoch."""
+        self._see()
         return self._runner.next_timer()
 
     async def fire_timers(self) -> None:
         """Look at the timers now (a clock was moved)."""
+        self._see()
         await self._runner.fire_due()
 
     def runs(
         self, *, status: str | None = None, workflow: str | None = None, before: str | None = None, limit: int = LISTED
     ) -> list[Run]:
         """Runs, newest first; `before` is the last id of the page before."""
+        self._see()
         parameters = {"status": status, "workflow": workflow, "before": before, "limit": limit}
         return [read_run(row) for row in self._reader.all("runs", parameters)]
 
     def events(self, run: str) -> list[Stored]:
         """The journal of a run, private values as pseudonyms."""
-        return read_events(self._reader, self.run(run).id)
+        self._see()
+        return read_events(self._reader, find_run(self._reader, run).id)
+
+
+SYSTEM: Final = "system"
+"""Who starts and signals where the process that owns the store names nobody."""
 
 
 def _waits_for(leaf: Open, name: str) -> bool:

@@ -20,20 +20,22 @@ from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 
 from backstay import errors
-from backstay.engine.application import LOCK_FILE, take_lock
+from backstay.engine.application import LOCK_FILE, is_locked
 from backstay.engine.client import Client
+from backstay.engine.erasure import Erased
 from backstay.errors import (
     AuthorError,
     BackstayError,
     InvalidInput,
     NotAllowed,
-    StoreLocked,
     StoreMismatch,
     StoreUnavailable,
 )
 from backstay.governance.calendars import Calendar
-from backstay.governance.principals import Kind
+from backstay.governance.checkpoints import Signed
+from backstay.governance.principals import Capability, Kind
 from backstay.governance.queues import Escalation, Queue
+from backstay.store.files import write_whole
 from backstay.types import Json
 
 WORKER_FILE: Final = "worker.json"
@@ -41,7 +43,8 @@ QUEUES_FILE: Final = "queues.json"
 """Queue -> its rules, left beside the store for those who read it, or change it while no worker runs."""
 
 METHODS: Final[Mapping[str, frozenset[str]]] = {
-    "start": frozenset({"workflow", "input", "key", "by", "trigger"}),
+    "authorize": frozenset({"key", "capability", "by"}),
+    "start": frozenset({"workflow", "input", "key", "by", "trigger", "requester"}),
     "signal": frozenset({"run", "name", "payload", "id", "by"}),
     "cancel": frozenset({"run", "by", "reason"}),
     "claim": frozenset({"item", "by"}),
@@ -51,7 +54,7 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
     "answer": frozenset({"item", "answer", "by"}),
     "comment": frozenset({"item", "text", "by", "files"}),
     "decide": frozenset({"item", "verdict", "by", "reason", "code", "shown"}),
-    "decide_many": frozenset({"items", "verdict", "by", "reason", "code", "without"}),
+    "decide_many": frozenset({"items", "verdict", "by", "reason", "code", "without", "shown"}),
     "complete": frozenset({"item", "value", "by"}),
     "settle": frozenset({"item", "outcome", "by", "result", "reason"}),
     "retry": frozenset({"target", "by", "reason"}),
@@ -62,6 +65,8 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
     "revoke_key": frozenset({"key_id", "by"}),
     "delegate": frozenset({"from_", "to", "until", "start", "queue", "by"}),
     "undelegate": frozenset({"from_", "to", "queue", "by"}),
+    "checkpoint": frozenset({"by"}),
+    "erase": frozenset({"person", "by", "reason", "force"}),
 }
 """Everything that may be asked through the port, with the arguments of each; the names are the client's."""
 
@@ -73,6 +78,8 @@ PATIENCE: Final = 10.0
 """Seconds for a request to come in whole."""
 ANSWER_PATIENCE: Final = 120.0
 """Seconds that the other side waits for an answer."""
+LONG_PATIENCE: Final = 3600.0
+"""The same for what reads the whole store, or writes it anew."""
 
 
 # --- the owner's side -----------------------------------------------------------------------------------
@@ -161,12 +168,7 @@ class _Desk:
 
 def _write_private(path: Path, content: Json) -> None:
     """Write a file that only its owner may read, all at once."""
-    fresh = path.with_suffix(".new")
-    fresh.unlink(missing_ok=True)
-    descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-        json.dump(content, file)
-    os.replace(fresh, path)
+    write_whole(path, json.dumps(content).encode())
 
 
 # --- the other side -------------------------------------------------------------------------------------
@@ -185,13 +187,7 @@ def find_worker(home: str | os.PathLike[str]) -> RemoteClient | None:
 def is_owned(home: str | os.PathLike[str]) -> bool:
     """Whether a living process has the store; a worker.json that a dead one left behind says nothing."""
     path = Path(home) / LOCK_FILE
-    if not path.exists():
-        return False
-    try:
-        take_lock(path).close()
-    except StoreLocked:
-        return True
-    return False
+    return path.exists() and is_locked(path)
 
 
 class RemoteClient:
@@ -200,11 +196,16 @@ class RemoteClient:
     def __init__(self, port: int, token: str) -> None:
         self._port, self._token = port, token
 
+    async def authorize(self, key: str, capability: Capability | None = None, *, by: str | None = None) -> str:
+        return await self._ask("authorize", key=key, capability=capability, by=by)
+
     async def start(
         self, workflow: str, input: Mapping[str, Any] | None = None, *, key: str | None = None,
-        by: str = "system", trigger: str = "",
+        by: str = "system", trigger: str = "", requester: str | None = None,
     ) -> str:  # fmt: skip
-        return await self._ask("start", workflow=workflow, input=dict(input or {}), key=key, by=by, trigger=trigger)
+        return await self._ask(
+            "start", workflow=workflow, input=dict(input or {}), key=key, by=by, trigger=trigger, requester=requester
+        )
 
     async def signal(
         self,
@@ -246,11 +247,12 @@ class RemoteClient:
 
     async def decide_many(
         self, items: Sequence[str], verdict: Verdict, *, by: str, reason: str = "", code: str = "",
-        without: Collection[str] = (),
+        without: Collection[str] = (), shown: Mapping[str, str] | None = None,
     ) -> dict[str, str]:  # fmt: skip
         return await self._ask(
-            "decide_many", items=list(items), verdict=verdict, by=by, reason=reason, code=code, without=list(without)
-        )
+            "decide_many", items=list(items), verdict=verdict, by=by, reason=reason, code=code, without=list(without),
+            shown=None if shown is None else dict(shown),
+        )  # fmt: skip
 
     async def complete(self, item: str, value: Json = None, *, by: str) -> None:
         await self._ask("complete", item=item, value=value, by=by)
@@ -289,12 +291,19 @@ class RemoteClient:
     async def undelegate(self, from_: str, to: str, *, queue: str | None = None, by: str) -> None:
         await self._ask("undelegate", from_=from_, to=to, queue=queue, by=by)
 
+    async def checkpoint(self, *, by: str) -> Signed:
+        return await self._ask("checkpoint", by=by)
+
+    async def erase(self, person: str, *, by: str, reason: str, force: bool = False) -> Erased:
+        return await self._ask("erase", person=person, by=by, reason=reason, force=force)
+
     async def _ask(self, method: str, **args: Json) -> Any:
         line = json.dumps({"token": self._token, "method": method, "args": args}).encode() + b"\n"
         if len(line) > LARGEST:
             raise InvalidInput(f"the request has {len(line)} bytes; the most is {LARGEST}")
+        patience = LONG_PATIENCE if method in ("checkpoint", "erase") else ANSWER_PATIENCE
         try:
-            async with asyncio.timeout(ANSWER_PATIENCE):
+            async with asyncio.timeout(patience):
                 reader, writer = await asyncio.open_connection("127.0.0.1", self._port, limit=LARGEST)
                 writer.write(line)
                 answer = await reader.readline()

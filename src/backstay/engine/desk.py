@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Generator, Mapping
+from contextlib import contextmanager
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -11,8 +12,9 @@ from backstay.actions import Action, invalid
 from backstay.engine.activation import Activation
 from backstay.engine.frames import Open, adapter_for
 from backstay.engine.runner import ATTENTION, Runner
-from backstay.errors import Conflict, NotAllowed, NotFound
-from backstay.governance.principals import Capability
+from backstay.errors import Conflict, InvalidInput, NotAllowed, NotFound
+from backstay.governance.approvals import check_person, folded
+from backstay.governance.principals import NO_KEY, Capability
 from backstay.store.journal import Write
 from backstay.store.payloads import EARLY
 from backstay.store.views import Run, Wait, find_run, read_wait
@@ -24,6 +26,9 @@ EARLY_SCHEMA: Final = {DATA_CLASS: EARLY}
 LISTED: Final = 200
 """Rows a list gives unless asked for more."""
 
+LONGEST_SUBJECT: Final = 100
+"""Characters of what somebody typed that the record of a refusal keeps."""
+
 
 class Desk:
     """One store, as the parts of the client see it."""
@@ -32,17 +37,24 @@ class Desk:
         self._runner = runner
         self._owners = owners
         self._reader = runner.reader
+        self._who: str | None = None
+        """The principal that this client is bound to; None is whoever owns the process and the store's files."""
+        self._key = ""
+        """Id of the API key that it was bound with: it must still count at each call."""
 
     def run(self, run: str) -> Run:
         """A run by its id, or by an unambiguous part of at least four characters."""
+        self._see()
         return find_run(self._reader, run)
 
     def waits_of(self, run: str) -> list[Wait]:
         """What a run waits for."""
-        return [read_wait(row) for row in self._reader.all("waits_of_run", (self.run(run).id,))]
+        self._see()
+        return [read_wait(row) for row in self._reader.all("waits_of_run", (find_run(self._reader, run).id,))]
 
     def counts(self) -> dict[str, dict[str, int]]:
         """How many runs stand where: workflow -> status -> number."""
+        self._see()
         found: dict[str, dict[str, int]] = {}
         for row in self._reader.all("runs_by_status"):
             found.setdefault(row["workflow"], {})[row["status"]] = row["runs"]
@@ -55,41 +67,90 @@ class Desk:
         change: Callable[[Activation, Write, Wait], bool | None],
         *,
         by: str,
+        needs: Capability = "see",
+        own: bool = False,
     ) -> None:
         """Change a waiting item, named RUN/COMMAND, or by its run when only one of the kinds waits there.
 
-        change: stages it, and says True when the workflow has its answer by that.
+        change: stages it, and says True when the workflow has its answer by that. needs: what somebody must be able to do
+        to hear anything of an item. own: whoever asked for it may change it so without that.
         """
+        with self._recorded(by, item[:LONGEST_SUBJECT]):
+            self._check_active(by)
         run, _, command = item.partition("/")
         async with self._runner.door:
             activation = self._loaded(run)
             while activation.inflight:  # what is on its way may open the item, or decide it
                 await activation.applied()
                 activation = self._loaded(run)
+            row = activation.row
+            with self._recorded(by, f"{row.id}/{command}" if command else row.id):
+                if own and folded(by) == folded(row.requester):
+                    self._check_active(by)
+                else:
+                    self._runner.directory.check(by, needs)
             wait = pick(activation, item, command, kinds)
-            try:
+            with self._recorded(by, wait.id):
                 await self._runner.deliver(wait.run, lambda case, write: change(case, write, wait))
-            except NotAllowed as denied:
-                self._denied(by, wait.id, denied)
-                raise
 
-    def _allow(self, by: str, capability: Capability) -> None:
-        """Raise NotAllowed, and record that, unless somebody may do such things at all."""
+    # --- who asks, and whether they may ---
+
+    def _by(self, by: str | None) -> str:
+        """Who asks for a change: whom this client is bound to, else who is named.
+
+        Raises InvalidInput when nobody is; NotAllowed for another name than the bound one, and for a key that ended.
+        """
+        if self._who is None:
+            if by is None:
+                raise InvalidInput("say who asks for this: by=NAME, or client.acting(NAME)", {"by": "is missing"})
+            with self._recorded(by, "by"):
+                check_person(by)
+            return by
+        with self._recorded(self._who, "by"):
+            if by is not None:
+                check_person(by)
+                if folded(by) != folded(self._who):
+                    raise NotAllowed(f"this client acts as {self._who!r} and cannot act as {by!r}")
+            if self._key and not self._runner.directory.valid(self._key, self._stamp()):
+                raise NotAllowed(NO_KEY)
+        return self._who
+
+    def _allow(self, by: str | None, capability: Capability) -> str:
+        """Who asks; raises NotAllowed, and records that, unless they may do such things at all."""
+        named = self._by(by)
+        with self._recorded(named, capability):
+            self._runner.directory.check(named, capability)
+        return named
+
+    def _see(self) -> None:
+        """Raise NotAllowed, and record that, when this client is bound to somebody who may not see."""
+        if self._who is not None:
+            self._allow(None, "see")
+
+    def _check_active(self, by: str) -> None:
+        """Raise NotAllowed for whoever may do nothing at all: unknown, revoked, or acting for somebody who is."""
+        fault = self._runner.directory.fault(by)
+        if fault:
+            raise NotAllowed(f"{fault} and may do nothing")
+
+    @contextmanager
+    def _recorded(self, by: str, what: str) -> Generator[None]:
+        """Record it when what is tried here is not allowed."""
         try:
-            self._runner.directory.check(by, capability)
+            yield
         except NotAllowed as denied:
-            self._denied(by, capability, denied)
+            self._denied(by, what, denied)
             raise
 
-    def _denied(self, by: str, what: str, why: NotAllowed) -> None:
+    def _denied(self, by: str, what: str, why: NotAllowed, **more: Json) -> None:
         """Record an attempt that was refused; nobody waits for that."""
-        self._runner.system.record("denied", what, {"why": str(why)}, by=str(by))
+        self._runner.system.record("denied", what, {"why": str(why), **more}, by=str(by))
 
     def _loaded(self, run: str) -> Activation:
         try:
             return self._runner.loaded(run)
         except NotFound:
-            return self._runner.loaded(self.run(run).id)
+            return self._runner.loaded(find_run(self._reader, run).id)
         except ATTENTION:
             self._runner.dispatch.activate(run)  # it fails there as well, and so comes before an operator
             raise

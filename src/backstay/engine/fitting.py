@@ -9,6 +9,7 @@ from backstay import events as ev
 from backstay.commands import Approval, Call, Command, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.frames import Open
 from backstay.events import Event
+from backstay.types import Json, digest
 
 KINDS: Final[dict[type[Event], tuple[type[Command[Any]], ...]]] = {
     ev.CallIntended: (Call,),
@@ -16,6 +17,7 @@ KINDS: Final[dict[type[Event], tuple[type[Command[Any]], ...]]] = {
     ev.AttemptFailed: (Call,),
     ev.CallFailed: (Call,),
     ev.CallDenied: (Call,),
+    ev.CallDrafted: (Call,),
     ev.CallQueued: (Call,),
     ev.CallRetried: (Call,),
     ev.CallUnknown: (Call,),
@@ -53,6 +55,11 @@ TELLS: Final[dict[type[Event], tuple[bool, ...]]] = {
 """Whether each kind of event tells its step, its action and its arguments."""
 
 
+def _stands_for(told: Json, asked: Json) -> bool:
+    """Whether this is the digest of the arguments; a keyed one can be checked only where the key is."""
+    return isinstance(told, dict) and len(told) == 1 and ("keyed" in told or told.get("digest") == digest(asked))
+
+
 def misfit(event: Any, leaf: Open) -> str | None:
     """Why this event cannot be about this command; None when it can."""
     command: Any = leaf.command
@@ -65,7 +72,8 @@ def misfit(event: Any, leaf: Open) -> str | None:
     if isinstance(command, Call):
         if tells_action and event.action != command.action and event.action is not None:
             return f"it calls {event.action!r}, but the workflow asks for {command.action!r}"
-        if tells_args and event.args != leaf.args and event.args is not None and not leaf.undoes:
+        told = event.args if tells_args else None
+        if told is not None and told != leaf.args and not leaf.undoes and not _stands_for(told, leaf.args):
             return "it was recorded with other arguments"
     elif kind in NAMES:
         verb, said, asked = NAMES[kind]

@@ -13,13 +13,13 @@ from pydantic_core import to_json, to_jsonable_python
 
 from backstay import events as ev
 from backstay.actions import schema_of
-from backstay.commands import Approval, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.commands import Approval, Attempt, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
 from backstay.engine.human import Item
 from backstay.errors import InvalidInput
 from backstay.events import Event, Fault
 from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
-from backstay.types import BUSINESS_DAYS, Json, journalable, seconds
+from backstay.types import BUSINESS_DAYS, Json, Tried, journalable, seconds
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
 """new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
@@ -33,9 +33,9 @@ LEAVES: Final = (Call, Start, Approval, Task, WaitFor, Sleep, Draw, Note)
 
 @dataclass(slots=True, kw_only=True)
 class Fork:
-    """An open `gather` or `race`."""
+    """An open `gather`, `race` or `attempt`."""
 
-    command: Gather | Race
+    command: Gather | Race | Attempt
     parent: Fork | None
     index: int
     children: list[Open | Fork] = field(default_factory=list)
@@ -135,6 +135,13 @@ def adapter_for(shape: Any) -> TypeAdapter[Any]:
         return TypeAdapter(shape)
 
 
+def tried(value: Any, error: BaseException | None) -> Tried:
+    """How an attempted command went."""
+    if error is None:
+        return Tried(ok=True, value=value)
+    return Tried(ok=False, type=type(error).__name__, error=str(error))
+
+
 def fault_of(error: BaseException, secrets: Mapping[str, str]) -> Fault:
     """An error as data, with the last line of the workflow's own source that it passed."""
     line, trace = None, error.__traceback__
@@ -165,7 +172,7 @@ def wrong_duration(command: Command[Any]) -> ValueError | None:
 
 
 FIELDS: Final[dict[type[Command[Any]], tuple[tuple[str, type[Any]], ...]]] = {
-    Approval: (("queue", str),),
+    Approval: (("queue", str), ("title", str)),
     Task: (("queue", str), ("title", str)),
     WaitFor: (("name", str),),
     Draw: (("name", str),),
@@ -186,7 +193,7 @@ def wrong_field(command: Command[Any]) -> Exception | None:
     try:
         for name, _ in FIELDS.get(type(command), ()):
             getattr(command, name).encode()
-        for name in ("show", "evidence", "data"):
+        for name in ("show", "evidence", "data", "exclude"):
             if getattr(command, name, None) is not None:
                 to_json(getattr(command, name))
         if isinstance(command, Approval) and command.action is not None:
@@ -195,7 +202,37 @@ def wrong_field(command: Command[Any]) -> Exception | None:
             journalable(to_jsonable_python(command.action.args), f"arguments of {command.action.action!r}")
     except (ValueError, TypeError, RecursionError, InvalidInput) as error:
         return TypeError(f"{word}: what it is given cannot be written as JSON: {error}")
+    if isinstance(command, Approval | Task) and (wrong := wrong_until(command)) is not None:
+        return wrong
+    if isinstance(command, Approval) and (wrong := wrong_exclude(command.exclude)) is not None:
+        return wrong
     return wrong_duration(command)
+
+
+def wrong_until(command: Approval | Task[Any]) -> InvalidInput | None:
+    """What is wrong with the moment until which people have time, if anything."""
+    until, word = cast("Any", command.until), type(command).__name__.lower()
+    if until is None:
+        return None
+    if command.within is not None:
+        return InvalidInput(f"{word}: give within or until, not both", {"until": "is given beside within"})
+    if not isinstance(until, datetime):
+        return InvalidInput(f"{word}: until must be a datetime, not {until!r}", {"until": "is no datetime"})
+    if until.utcoffset() is None:
+        return InvalidInput(
+            f"{word}: until {until.isoformat()} has no time zone; give it one, for example tzinfo=UTC",
+            {"until": "has no time zone"},
+        )
+    if not 1900 < until.year < 9800:
+        return InvalidInput(f"{word}: until {until.isoformat()} is not in 1901 to 9799", {"until": "is out of range"})
+    return None
+
+
+def wrong_exclude(exclude: Any) -> InvalidInput | None:
+    """What is wrong with the names of those who may not decide, if anything."""
+    if isinstance(exclude, list | tuple) and all(isinstance(name, str) for name in cast("list[Any]", exclude)):
+        return None
+    return InvalidInput(f"approval: exclude must be a list of names, not {exclude!r:.80}", {"exclude": "is no list"})
 
 
 @lru_cache(maxsize=1000)

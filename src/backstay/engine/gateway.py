@@ -144,6 +144,8 @@ class Gateway:
             await self._intend(gate, key)
         elif gate.action.key_parameter:
             key = self._key(gate)
+        if gate.action.mask_parameter is not None:
+            gate.values[gate.action.mask_parameter] = self.payloads.mask(gate.case.machine.secrets)
         begun = perf_counter_ns()
         try:
             result = gate.action.write_result(await self._invoke(gate.action, gate.action.fn, gate.values, key))
@@ -168,7 +170,7 @@ class Gateway:
         event = ev.CallIntended(
             at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
             effect=gate.action.effect, args=self._pack_args(gate, write, refs), key=key, attempt=gate.leaf.attempt + 1,
-            rule=gate.rule, approval=gate.approval, compensate=undo.name if undo else None,
+            rule=gate.rule, approval=gate.approval, compensate=undo.name if undo else None, policy=self.policy.digest,
             path=gate.case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         await gate.case.record(event, write)
@@ -199,16 +201,20 @@ class Gateway:
         write, refs, action, leaf, case = Write(), {}, gate.action, gate.leaf, gate.case
         schema = action.interface["result"] if action.seals_result else None
         packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets)
-        args, attempt, approval = None, leaf.attempt, None
+        args, attempt, approval, rule, policy = None, leaf.attempt, None, "", ""
         if action.effect == "read":  # its only event, so it carries what an intent would have said
             args, attempt, approval = self._pack_args(gate, write, refs), leaf.attempt + 1, gate.approval
+            rule, policy = gate.rule, self.policy.digest
         event = ev.CallReturned(
             at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, result=packed, args=args,
-            attempt=attempt, micros=micros, approval=approval, path=case.machine.take_path(), refs=refs or None,
+            attempt=attempt, micros=micros, approval=approval, rule=rule, policy=policy,
+            path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         return case.record(event, write)
 
     def _pack_args(self, gate: Gate, write: Write, refs: Refs) -> Json:
+        if gate.action.derived:
+            return gate.stand_in()
         sealing = gate.action.seals_arguments
         if gate.size < OFFLOAD_BYTES and not sealing and not gate.detected and not gate.case.machine.secrets:
             return gate.args
@@ -392,13 +398,25 @@ class Gateway:
             await self._propose(gate, refusal)
         elif gate.leaf.undoes:
             await self._not_undone(gate, fault)
+        elif refusal.then == "draft":
+            await self._draft(gate, refusal)
         else:
             event = ev.CallDenied(
                 at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
                 stage=refusal.stage, reason=str(redact(refusal.reason, gate.case.machine.secrets)),
-                path=gate.case.machine.take_path(),
+                rule=gate.rule, policy=self.policy.digest, path=gate.case.machine.take_path(),
             )  # fmt: skip
             await gate.case.record(event)
+
+    async def _draft(self, gate: Gate, refusal: Refusal) -> None:
+        """Write down what would have been done."""
+        write, refs = Write(), {}
+        event = ev.CallDrafted(
+            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
+            effect=gate.action.effect, args=self._pack_args(gate, write, refs), rule=gate.rule, reason=refusal.reason,
+            path=gate.case.machine.take_path(), refs=refs or None,
+        )  # fmt: skip
+        await gate.case.record(event, write)
 
     async def _propose(self, gate: Gate, refusal: Refusal) -> None:
         """Ask a person about exactly this call."""

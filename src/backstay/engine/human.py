@@ -39,17 +39,18 @@ def approval_requested(machine: Machine, leaf: Open, event: ev.ApprovalRequested
 def approval_decided(machine: Machine, leaf: Open, event: ev.ApprovalDecided) -> None:
     if not isinstance(leaf.opened, ev.ApprovalRequested):
         return
-    approved = event.verdict == "approved"
+    approved, by = event.verdict == "approved", event.by if event.verdict != "expired" else ""
     if isinstance(leaf.command, Call):
         if approved:
             leaf.state, leaf.approval, leaf.approved = "new", leaf.id, leaf.opened.digest
         else:
-            machine.refuse(leaf, "approval", event.reason or event.verdict)
+            reason = event.reason or event.verdict
+            machine.refuse(leaf, "approval", reason, reason_code=event.code, by=by)
         return
     if approved and leaf.opened.digest is not None:
         machine.grants.setdefault(leaf.opened.digest, []).append(leaf.id)
     decision = Decision(
-        approved=approved, verdict=event.verdict, by=event.by if event.verdict != "expired" else "",
+        approved=approved, verdict=event.verdict, by=by,
         reason=event.reason, code=event.code, at=datetime.fromisoformat(event.at),
     )  # fmt: skip
     machine.answer(leaf, decision)
@@ -85,9 +86,18 @@ def answered(machine: Machine, leaf: Open, event: ev.ItemAnswered) -> None:
         leaf.item.asked, leaf.item.due, leaf.item.plan = None, event.due, event.plan or []
 
 
-def stepped(machine: Machine, leaf: Open, event: ev.ItemReminded | ev.ItemEscalated) -> None:
+def reminded(machine: Machine, leaf: Open, event: ev.ItemReminded) -> None:
     if leaf.item is not None:
         leaf.item.plan = leaf.item.plan[1:]
+
+
+def escalated(machine: Machine, leaf: Open, event: ev.ItemEscalated) -> None:
+    if leaf.item is None:
+        return
+    if event.plan is None:  # an earlier version went on by the first queue's plan
+        leaf.item.plan = leaf.item.plan[1:]
+    else:
+        leaf.item.due, leaf.item.plan, leaf.item.calendar = event.due, event.plan, event.calendar
 
 
 ABOUT_PEOPLE: Final[dict[type[Event], Callable[[Any, Any, Any], None]]] = {
@@ -98,7 +108,7 @@ ABOUT_PEOPLE: Final[dict[type[Event], Callable[[Any, Any, Any], None]]] = {
     ev.TaskCompleted: task_completed,
     ev.ItemAsked: asked,
     ev.ItemAnswered: answered,
-    ev.ItemReminded: stepped,
-    ev.ItemEscalated: stepped,
+    ev.ItemReminded: reminded,
+    ev.ItemEscalated: escalated,
 }
 """What each event does to the item it speaks of. Claims, comments and reassignments change nothing for the workflow."""

@@ -42,17 +42,19 @@ class Opener:
     def approval(self, case: Activation, leaf: Open, command: Approval, write: Write) -> None:
         refs: Refs = {}
         bound = self._bind(case, command.action) if command.action is not None else {}
-        times = self._runner.items.schedule(command.queue, command.within, expires=True)
+        times = self._runner.items.schedule(command.queue, command.within, command.until, expires=True)
         show = self._show(case, write, command.show, "/show", refs)
         evidence = self._show(case, write, command.evidence, "/evidence", refs)
-        rules = self._runner.gateway.policy.digest
+        exclude = self._show(case, write, [name for name in command.exclude if name], "/exclude", refs)
+        rules, named = self._runner.gateway.policy.digest, redact(command.title, case.machine.secrets)
         event = ev.ApprovalRequested(
             at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, show=show, evidence=evidence,
             due=times.due, plan=times.told, calendar=times.calendar, quorum=command.quorum, reject=command.reject,
-            policy=rules, shown=proposal_digest(bound.get("digest"), rules, show, evidence),
-            path=case.machine.take_path(), **self._pack_bound(case, write, bound, refs), refs=refs or None,
+            policy=rules, shown=proposal_digest(bound.get("digest"), rules, show, evidence, refs),
+            path=case.machine.take_path(), title=named, exclude=exclude or None,
+            **self._pack_bound(case, write, bound, refs), refs=refs or None,
         )  # fmt: skip
-        title = bound.get("action") or _title(event.show) or "approval"
+        title = named or bound.get("action") or _title(event.show) or "approval"
         case.stage(write, event)
         case.put_wait(write, self._item(case, leaf, "approval", command.queue, title, times))
 
@@ -76,7 +78,7 @@ class Opener:
 
     def task(self, case: Activation, leaf: Open, command: Task[Any], write: Write) -> None:
         refs: Refs = {}
-        times = self._runner.items.schedule(command.queue, command.within, expires=False)
+        times = self._runner.items.schedule(command.queue, command.within, command.until, expires=False)
         named = redact(command.title, case.machine.secrets)
         event = ev.TaskOpened(
             at=self._stamp(), command=leaf.id, site=leaf.site, queue=command.queue, title=named, due=times.due,
@@ -124,9 +126,12 @@ class Opener:
             "new_id": self._runner.clock.new_id,
             "setting": lambda: journalable(self._runner.settings.get(command.name), f"setting {command.name!r}"),
         }
+        refs, value = Refs(), values[command.kind]()
+        if command.kind == "setting":  # the others are ours: nothing in them is private or large
+            value = self._runner.payloads.pack(write, value, "/value", refs, None, case.machine.secrets)
         event = ev.Drawn(
-            at=self._stamp(), command=leaf.id, site=leaf.site, what=command.kind, value=values[command.kind](),
-            name=command.name, path=case.machine.take_path(),
+            at=self._stamp(), command=leaf.id, site=leaf.site, what=command.kind, value=value,
+            name=command.name, path=case.machine.take_path(), refs=refs or None,
         )  # fmt: skip
         case.stage(write, event)
 
@@ -143,8 +148,9 @@ class Opener:
         try:
             child = self._runner.create(
                 write, command.workflow, leaf.args, key=redact(command.key, case.machine.secrets),
-                by=case.machine.started.by,
+                by=case.machine.started.by, requester=case.machine.started.requester,
                 parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}", secrets=case.machine.secrets,
+                outside=case.labels.pointers(leaf.args) if self._runner.watches_labels else (),
             )  # fmt: skip
         except InvalidInput as error:
             fault = ev.Fault(type="InvalidInput", message=redact(str(error), case.machine.secrets))

@@ -16,7 +16,6 @@ from backstay.engine.frames import Open, read_answer, shape_of
 from backstay.engine.people import People
 from backstay.errors import Conflict, InvalidInput, NotFound
 from backstay.events import Refs
-from backstay.governance.approvals import check_person
 from backstay.governance.switches import check_flip
 from backstay.store.journal import Write
 from backstay.store.views import BACKLOG, Wait
@@ -29,10 +28,11 @@ Settlement: TypeAlias = Literal["happened", "not-happened", "give-up"]
 class Operators(People):
     """The part of the client that operators use; they see what people see."""
 
-    async def settle(self, item: str, outcome: Settlement, *, by: str, result: Json = None, reason: str = "") -> None:
+    async def settle(
+        self, item: str, outcome: Settlement, *, by: str | None = None, result: Json = None, reason: str = ""
+    ) -> None:
         """Say what became of an unknown effect, or answer a call that lies in its backlog."""
-        check_person(by)
-        self._allow(by, "settle")
+        by = self._allow(by, "settle")
 
         def change(case: Activation, write: Write, wait: Wait) -> bool:
             refs: Refs = {}
@@ -49,7 +49,7 @@ class Operators(People):
             case.clear_wait(write, wait.command)
             return True
 
-        await self._change_item(item, ("unknown", *BACKLOG), change, by=by)
+        await self._change_item(item, ("unknown", *BACKLOG), change, by=by, needs="settle")
 
     def _check_result(self, case: Activation, leaf: Open, call: Call[Any], result: Json) -> tuple[Json, Json]:
         """A result that a person gave, as the run will read it, and the schema that says what of it is private.
@@ -68,13 +68,12 @@ class Operators(People):
         interface = case.machine.program.interfaces.get(call.action)
         return answer, None if interface is None else interface.result
 
-    async def retry(self, target: str, *, by: str, reason: str = "") -> int:
+    async def retry(self, target: str, *, by: str | None = None, reason: str = "") -> int:
         """Send back to the gate: one item (RUN/COMMAND), all of a run, or with "queue:NAME" a whole queue.
 
         Returns how many went. A run that needs attention is tried again.
         """
-        check_person(by)
-        self._allow(by, "retry")
+        by = self._allow(by, "retry")
         outcomes = await asyncio.gather(
             *(self._retry_one(wait, by, reason) for wait in self._targets(target)), return_exceptions=True
         )
@@ -117,10 +116,9 @@ class Operators(People):
 
         await activation.commit(write, cleared)
 
-    async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
+    async def switch(self, scope: str, *, off: bool, by: str | None = None, reason: str) -> int:
         """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
-        check_person(by)
-        self._allow(by, "switch")
+        by = self._allow(by, "switch")
         switches = self._runner.gateway.switches
         check_flip(scope, off, reason)
         self._check_scope(scope, off)
@@ -164,4 +162,5 @@ class Operators(People):
     @property
     def switches(self) -> dict[str, str]:
         """The scopes that are off, each with its reason."""
+        self._see()
         return dict(self._runner.gateway.switches.off)

@@ -17,16 +17,18 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
-from backstay.commands import Call, Command, Gather, Race, Start, WaitFor
+from backstay.commands import Attempt, Call, Command, Gather, Race, Start, Use, WaitFor
 from backstay.engine.decisions import Decisions
 from backstay.engine.fitting import misfit
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, wrong_field
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, tried, wrong_field
 from backstay.engine.human import ABOUT_PEOPLE
 from backstay.engine.signals import Signals
 from backstay.errors import (
     ActionDenied,
+    ActionDrafted,
     ActionFailed,
     BackstayError,
+    Cancelled,
     ChildFailed,
     Interrupted,
     InvalidInput,
@@ -174,6 +176,9 @@ class Machine:
             self.grants.setdefault(leaf.approved or "", []).insert(0, leaf.approval)
         self.refuse(leaf, event.stage, event.reason)
 
+    def on_drafted(self, leaf: Open, event: ev.CallDrafted) -> None:
+        self.answer(leaf, error=ActionDrafted(event.action, "policy", event.reason))
+
     def on_parked(self, leaf: Open, event: ev.CallQueued | ev.CallUnknown) -> None:
         leaf.state = "queued" if isinstance(event, ev.CallQueued) else "unknown"
         leaf.opened, leaf.attempt = event, event.attempt
@@ -259,10 +264,10 @@ class Machine:
         """Answer a command with a value, or an error that is raised at its `await`."""
         self._ready.append((leaf, value, error))
 
-    def refuse(self, leaf: Open, stage: str, reason: str) -> None:
+    def refuse(self, leaf: Open, stage: str, reason: str, *, reason_code: str = "", by: str = "") -> None:
         """Tell the workflow that its call was not allowed."""
         action = leaf.command.action if isinstance(leaf.command, Call) else ""
-        self.answer(leaf, error=ActionDenied(action, stage, reason))
+        self.answer(leaf, error=ActionDenied(action, stage, reason, reason_code=reason_code, by=by))
 
     def _settle(self) -> None:
         """Hand answers up to the workflow until it waits again; a loop, so that no workflow can exhaust the stack."""
@@ -282,6 +287,8 @@ class Machine:
     def _child_done(self, fork: Fork, index: int, value: Any, error: BaseException | None) -> None:
         if fork.over:
             return
+        if isinstance(fork.command, Attempt):
+            value, error = tried(value, error), None
         fork.missing -= 1
         fork.results[index] = value
         if error is None and isinstance(fork.command, Gather) and fork.missing:
@@ -289,7 +296,7 @@ class Machine:
         fork.over = True
         self._abandon(fork)
         if error is None:
-            value = fork.results if isinstance(fork.command, Gather) else Winner(index=index, value=value)
+            value = _answer_of(fork, index, value)
         self._ready.append((fork, value, error))
 
     def _abandon(self, fork: Fork) -> None:
@@ -322,6 +329,9 @@ class Machine:
         except Interrupted:
             self._collect()
             self._end(self._ending or Outcome(status="cancelled"))
+        except Cancelled as raised:
+            self._collect()
+            self._end(Outcome(status="cancelled", reason=fault_of(raised, self.secrets).message))
         except (RecursionError, MemoryError):  # the worker's limits, not the workflow's doing: they decide no outcome
             raise
         except Exception as raised:
@@ -333,7 +343,7 @@ class Machine:
 
     def _collect(self) -> None:
         entries = self._tracker.take()
-        if entries:
+        if entries and not self.program.agent:  # how the loop of an agent turns says nothing about the case
             self.decisions.pending.extend(redact(entries, self.secrets))
 
     def _returned(self, value: Any) -> None:
@@ -353,7 +363,9 @@ class Machine:
         self._plant(command, str(self._count), command.site, None, 0)
 
     def _plant(self, command: Command[Any], id_: str, site: str, parent: Fork | None, index: int) -> Open | Fork:
-        if isinstance(command, (Gather, Race)):
+        if isinstance(command, Use):
+            command = self._named(command)
+        if isinstance(command, (Gather, Race, Attempt)):
             fork = Fork(command=command, parent=parent, index=index)
             fork.missing, fork.results = len(command.children), [None] * len(command.children)
             if not command.children:
@@ -378,6 +390,12 @@ class Machine:
             leaf.refused = True
             self.answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
+
+    def _named(self, command: Use) -> Command[Any]:
+        """What a name stands for; one that the definition does not list is a call that the gateway denies."""
+        interface = self.program.interfaces.get(command.name)
+        is_action = interface is None or interface.kind == "action"
+        return Call(command.name, command.args) if is_action else Start(command.name, command.args)
 
     def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
         self.calls += 1
@@ -439,6 +457,13 @@ class Machine:
         self.open[leaf.id] = leaf
 
 
+def _answer_of(fork: Fork, index: int, value: Any) -> Any:
+    """What a finished fork gives the workflow; its last child gave it `value`."""
+    if isinstance(fork.command, Gather):
+        return fork.results
+    return Winner(index=index, value=value) if isinstance(fork.command, Race) else value
+
+
 _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] = {
     **ABOUT_PEOPLE,
     ev.CallIntended: Machine.on_intended,
@@ -446,6 +471,7 @@ _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] 
     ev.AttemptFailed: Machine.on_attempt_failed,
     ev.CallFailed: Machine.on_call_failed,
     ev.CallDenied: Machine.on_denied,
+    ev.CallDrafted: Machine.on_drafted,
     ev.CallQueued: Machine.on_parked,
     ev.CallRetried: Machine.on_retried,
     ev.CallUnknown: Machine.on_parked,

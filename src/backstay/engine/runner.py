@@ -10,22 +10,21 @@ import logging
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
-from functools import partial
+from functools import cached_property, partial
 from typing import Any, Final
 
 from backstay import events as ev
 from backstay.engine.activation import Activation
 from backstay.engine.backlog import Backlog
+from backstay.engine.cancelling import ATTENTION, Cancelling
 from backstay.engine.dispatch import Dispatch
-from backstay.engine.gateway import Gateway, NotDeployed
+from backstay.engine.gateway import Gateway
 from backstay.engine.items import ITEMS, Items, Notice
 from backstay.engine.opening import Opener
 from backstay.engine.system import SystemChain
 from backstay.errors import (
     Conflict,
     DefinitionMissing,
-    JournalCorrupted,
-    JournalMismatch,
     NotFound,
     StoreFenced,
     StoreUnavailable,
@@ -38,8 +37,7 @@ from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.encoding import decode
 from backstay.store.journal import Journal, Write, genesis
-from backstay.store.keyring import ValueErased
-from backstay.store.payloads import Payloads, redact
+from backstay.store.payloads import Payloads, from_outside
 from backstay.store.views import Run, Wait, find_run, read_waiting, system_events
 from backstay.types import Json, iso, journalable, seconds
 
@@ -58,8 +56,6 @@ STORE_RETRY_SECONDS: Final = 0.5
 """How soon a run is tried again after the store could not commit."""
 
 LONGEST_STORE_RETRY: Final = 5.0
-ATTENTION: Final = (JournalMismatch, JournalCorrupted, DefinitionMissing, NotDeployed, WriteRefused, ValueErased)
-"""What a run cannot get over by itself: it is parked for an operator."""
 
 
 class Runner:
@@ -82,6 +78,7 @@ class Runner:
         self.items = Items(self, gateway.queues, on_notice)
         self.opener = Opener(self)
         self.backlog = Backlog(self)
+        self.cancelling = Cancelling(self)
         self.dispatch = Dispatch(self._advance, self.fire_due, clock)
         self._hot: OrderedDict[str, Activation] = OrderedDict()
         self._programs: dict[str, Program] = {}
@@ -117,10 +114,10 @@ class Runner:
             program = self._programs[version] = compile_definition(row["text"], version)
         return program
 
-    def watches_labels(self, program: Program) -> bool:
-        """Whether any action of the program cares where its arguments come from."""
-        actions = (self.gateway.actions.get(name) for name in program.interfaces)
-        return any(action is not None and action.sinks for action in actions)
+    @cached_property
+    def watches_labels(self) -> bool:
+        """Whether any action of the application cares where its arguments come from."""
+        return any(action.sinks for action in self.gateway.actions.values())
 
     def _keep_definition(self, write: Write, definition: Definition) -> None:
         if definition.version in self._stored:
@@ -143,10 +140,14 @@ class Runner:
     # --- creating runs ---
 
     def create(
-        self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str,
+        self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
+        outside: Sequence[str] = (),
     ) -> str:  # fmt: skip
-        """Stage a new run, or find the one that the key already started; the write must then be committed."""
+        """Stage a new run, or find the one that the key already started; the write must then be committed.
+
+        outside: JSON pointers of what outsiders or a model wrote in the input, besides what the workflow's types say.
+        """
         found = self.workflows.get(workflow)
         if found is None:
             raise NotFound(f"this application has no workflow {workflow!r}; it has {', '.join(sorted(self.workflows))}")
@@ -162,15 +163,17 @@ class Runner:
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
+        wrote = sorted({*outside, *from_outside(input_, found.input_schema)}) if self.watches_labels else []
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
-            parent=parent[0], parent_command=parent[1], trigger=trigger, refs=refs or None,
+            parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
+            outside=wrote or None,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)
         row = Run(
             id=run, workflow=workflow, version=found.definition.version, status="running", key=key,
-            parent=started.parent, parent_command=started.parent_command, requester=by, started_at=at,
+            parent=started.parent, parent_command=started.parent_command, requester=started.requested_by, started_at=at,
             updated_at=at, seq=seq, head=head, summary=None,
         )  # fmt: skip
         write.put("runs", run, row)
@@ -180,18 +183,20 @@ class Runner:
             due = self.clock.stamp_after(seconds(deadline))
             wait = Wait(
                 run=run, command="deadline", kind="deadline", queue="", title="deadline", opened_at=at, due_at=due,
-                wake_at=due, requester=by,
+                wake_at=due, requester=row.requester,
             )  # fmt: skip
             activation.put_wait(write, wait)
         self._fresh[run] = (activation, started)
         return run
 
-    async def start(self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str) -> str:
+    async def start(
+        self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None
+    ) -> str:
         """Create a run and begin it; it is acknowledged once it is committed."""
         while key is not None and (workflow, key) in self._starting:
             await self._starting[workflow, key].wait()
         write = Write()
-        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger)
+        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger, requester=requester)
         if write.events:
             if key is not None:
                 self._starting[workflow, key] = asyncio.Event()
@@ -230,6 +235,10 @@ class Runner:
                 activation.load()
         return activation
 
+    def hot(self) -> list[Activation]:
+        """The runs that are in memory."""
+        return list(self._hot.values())
+
     def _evict(self, keep: str) -> None:
         """Forget the runs used longest ago; those at work go to the back of the line instead."""
         for _ in range(4):
@@ -246,9 +255,12 @@ class Runner:
 
         When `change` says True the workflow has its answer by that, and is activated.
         """
-        activation = self.loaded(run)
+        await self.bring(self.loaded(run), change)
+
+    async def bring(self, activation: Activation, change: Callable[[Activation, Write], bool | None]) -> None:
+        """As `deliver`, to a run that is at hand."""
         if activation.row.ended:
-            raise Conflict(f"run {run} has ended ({activation.row.status})")
+            raise Conflict(f"run {activation.row.id} has ended ({activation.row.status})")
         write, head, waits = Write(), activation.head, dict(activation.waits)
         try:
             answers = change(activation, write)
@@ -355,7 +367,7 @@ class Runner:
             ended = ev.ChildEnded(
                 at=self.clock.stamp(), command=command, status=row.status,  # type: ignore[arg-type] - the row has ended
                 result=finished.result if finished else None, reason=row.summary or "",
-                refs=finished.refs if finished else None,
+                refs=finished.refs if finished else None, outside=finished.outside if finished else None,
             )  # fmt: skip
             activation.stage(write, ended)
             activation.clear_wait(write, command)
@@ -367,33 +379,6 @@ class Runner:
             return
         except ATTENTION as error:  # the parent's trouble is not its child's
             await self._needs_attention(self._hot.get(parent), parent, error)
-
-    async def cancel_child(self, wait: Wait) -> None:
-        """Cancel the child behind a wait, unless another parent waits for it too."""
-        waiting = self.reader.all("waits_on", (wait.subject, "child", -1))
-        child = self.reader.one("run", (wait.subject,))
-        if child is None or (child["parent"], child["parent_command"]) != (wait.run, wait.command):
-            return  # somebody else started it under its key; this run only joined
-        if any(row["run"] != wait.run or row["command"] != wait.command for row in waiting):
-            return
-        reason = f"run {wait.run} no longer waits for it"
-        try:
-            await self.cancel(wait.subject, by="", reason=reason)
-        except (Conflict, NotFound, *ATTENTION) as error:  # it has ended, or an operator must look at it anyway
-            log.info("cancelling child %s: %s", wait.subject, error)
-
-    async def cancel(self, run: str, *, by: str, reason: str) -> None:
-        """Ask a run to stop; one that needs attention is tried again, as it may get as far as its end."""
-
-        def change(case: Activation, write: Write) -> bool:
-            told = redact(reason, case.machine.secrets) if case.loaded else reason
-            case.stage(write, ev.CancelRequested(at=self.clock.stamp(), by=by, reason=told))
-            if case.row.status == "attention":
-                case.clear_wait(write, "attention")
-                case.set_status(write, "running")
-            return True
-
-        await self.deliver(run, change)
 
     async def ended(self, run: str) -> Run:
         """Return the run's row once it has ended."""

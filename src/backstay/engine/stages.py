@@ -27,7 +27,7 @@ from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait
-from backstay.types import Json, journalable
+from backstay.types import Json, digest, journalable
 
 
 class Rules(Protocol):
@@ -55,9 +55,9 @@ class Case(Protocol):
 class Refusal:
     """Why a stage stopped a call, and what becomes of it."""
 
-    then: Literal["deny", "hold", "divert", "switch", "attend"]
-    """deny: the workflow is told. hold: a person must approve. divert, switch: it waits in its backlog. attend: what is
-    deployed does not fit, so the run waits for an operator."""
+    then: Literal["deny", "hold", "draft", "divert", "switch", "attend"]
+    """deny: the workflow is told. hold: a person must approve. draft: it is written down, and not done. divert, switch: it
+    waits in its backlog. attend: what is deployed does not fit, so the run waits for an operator."""
     stage: str
     reason: str
     rule: Rule | None = None
@@ -88,6 +88,11 @@ class Gate:
     def private(self) -> bool:
         """Whether the arguments may hold private values: the same for every attempt of this call."""
         return self.leaf.private or self.action.seals_arguments or self.detected
+
+    def stand_in(self) -> Json:
+        """What the journal keeps of arguments that a replay computes again."""
+        plain = digest(self.args)
+        return {"keyed": self.mac(plain)} if self.private else {"digest": plain}
 
     def digest(self) -> str:
         """What an approval of exactly this call is bound to."""
@@ -164,28 +169,35 @@ def budget(rules: Rules, gate: Gate) -> Refusal | None:
 
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
-    """No outsider's text decides who or what the call is about, unless a person approved exactly this call."""
+    """No outsider's text decides who or what the call is about, unless a person approved exactly this call.
+
+    What an agent took from a text that nobody pointed it to is nobody's wish, and not even asked about.
+    """
     if not gate.action.sinks or gate.leaf.undoes:
         return None
-    suspects = {name: gate.case.labels.suspects(gate.args.get(name)) for name in gate.action.sinks}
-    named = sorted(name for name, found in suspects.items() if found)
-    if not named or _granted(gate):
+    known = gate.case.labels
+    named = sorted(name for name in gate.action.sinks if known.suspects(gate.args.get(name)))
+    if not named:
+        return None
+    listed = ", ".join(named)
+    if gate.case.machine.program.agent and any(known.smuggled(gate.args.get(name)) for name in named):
+        return Refusal(then="deny", stage="labels", reason=f"{listed}: this stands in a text that nobody asked about")
+    if _granted(gate):
         return None
     return Refusal(
-        then="hold",
-        stage="labels",
-        reason=f"{', '.join(named)}: chosen by text from outside, so a person must confirm it",
+        then="hold", stage="labels", reason=f"{listed}: chosen by text from outside, so a person must confirm it"
     )
 
 
 def policy(rules: Rules, gate: Gate) -> Refusal | None:
     """The rule table allows it, or holds it and a person approved exactly this call."""
-    row = gate.case.row
-    rule = rules.policy.decide(Facts(gate.name, gate.action.effect, row.workflow), rules.clock.stamp)
+    program = gate.case.machine.program
+    facts = Facts(gate.name, gate.action.effect, gate.case.row.workflow, program.agent, program.autonomy)
+    rule = rules.policy.decide(facts, rules.clock.stamp, gate.args)
     gate.rule = rule.id
     if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
         return None
-    then = "hold" if rule.verdict == "hold" else "deny"
+    then = rule.verdict if rule.verdict in ("hold", "draft") else "deny"
     return Refusal(then=then, stage="policy", reason=f"{rule.reason or rule.verdict} (rule {rule.id!r})", rule=rule)
 
 

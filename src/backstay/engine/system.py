@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from backstay.events import Event, SystemRecorded
 from backstay.store.clock import Clock
@@ -30,16 +30,21 @@ class SystemChain:
         self, what: str, subject: str, detail: Json, by: str = "", then: Then | None = None
     ) -> asyncio.Future[None]:
         """Commit an event of its own; `then` hears of it, whether or not anybody still awaits it."""
-        write = Write()
         event = SystemRecorded(at=self._clock.stamp(), by=by, what=what, subject=subject, detail=detail)
-        self.stage(write, event)
+        return self.commit(Write(), [event], then)
+
+    def commit(self, write: Write, events: Sequence[Event], then: Then | None = None) -> asyncio.Future[None]:
+        """Commit a write together with events of the system, which are staged into it here."""
+        for event in events:
+            self.stage(write, event)
 
         def told(fault: Exception | None) -> None:
             if fault is not None:
                 self.reload()
             else:
-                for listener in self.listeners:
-                    listener(event)
+                for event in events:
+                    for listener in self.listeners:
+                        listener(event)
             if then is not None:
                 then(fault)
 

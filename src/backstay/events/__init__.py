@@ -12,6 +12,7 @@ from backstay.events.base import SCHEMA, Event, Fault, Plan, Refs, Trail
 from backstay.events.calls import (
     AttemptFailed,
     CallDenied,
+    CallDrafted,
     CallFailed,
     CallIntended,
     CallQueued,
@@ -121,6 +122,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
     "attempt_failed": AttemptFailed,
     "call_failed": CallFailed,
     "call_denied": CallDenied,
+    "call_drafted": CallDrafted,
     "call_queued": CallQueued,
     "call_retried": CallRetried,
     "call_unknown": CallUnknown,

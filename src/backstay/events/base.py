@@ -16,7 +16,8 @@ Trail: TypeAlias = list[dict[str, Json]]
 """Branches, rules and tables that were decided since the event before, with the values that decided them."""
 
 Plan: TypeAlias = list[dict[str, str]]
-"""What happens to an item that nobody acts on, in order: {"at": moment, "do": "remind" | "escalate" | "expire" | "decline", "to": queue}."""
+"""What happens to an item that nobody acts on, in order: {"at": moment, "do": "remind" | "escalate" | "expire" | "close" | "decline", "to": queue}.
+expire ends it after working time, which a question puts off; close at a fixed moment."""
 
 Refs: TypeAlias = dict[str, str]
 """JSON pointer into the event -> where the value really lies: "seal:CLASS:TOKEN" or "blob:SHA256"."""

@@ -27,6 +27,8 @@ class CallIntended(Event):
     """The action that undoes it."""
     path: Trail | None = None
     refs: Refs | None = None
+    policy: str = ""
+    """Digest of the rule table that was in force."""
 
 
 @record
@@ -44,6 +46,9 @@ class CallReturned(Event):
     refs: Refs | None = None
     approval: str | None = None
     """The approval that a read consumed, by the command that asked for it."""
+    rule: str = ""
+    """The policy rule that allowed a read; that of an effect stands in its intent."""
+    policy: str = ""
 
 
 @record
@@ -83,6 +88,24 @@ class CallDenied(Event):
     stage: str
     reason: str
     path: Trail | None = None
+    rule: str = ""
+    """The policy rule that decided, if the call came so far."""
+    policy: str = ""
+
+
+@record
+class CallDrafted(Event):
+    """A rule wants this written down and not done; the workflow gets `ActionDrafted`."""
+
+    command: str
+    site: str
+    action: str
+    effect: str
+    args: Json
+    rule: str = ""
+    reason: str = ""
+    path: Trail | None = None
+    refs: Refs | None = None
 
 
 @record

@@ -38,6 +38,9 @@ class ApprovalRequested(Event):
     """Digest of the rule table that was in force."""
     shown: str = ""
     """SHA-256 over the call's digest, the policy's, and what was shown as reason and evidence: what a decision is about."""
+    title: str = ""
+    exclude: list[str] | None = None
+    """Who may not decide it, besides the requester."""
 
 
 @record
@@ -160,7 +163,11 @@ class ItemReminded(Event):
 
 @record
 class ItemEscalated(Event):
-    """Nobody acted in time; the item moved on to another queue."""
+    """Nobody acted in time; the item moved on to another queue, and that queue's times began."""
 
     command: str
     queue: str
+    due: str | None = None
+    plan: Plan | None = None
+    """What happens from now on; None in journals of versions in which the first queue's plan went on."""
+    calendar: Json = None

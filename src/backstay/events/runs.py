@@ -17,8 +17,17 @@ class RunStarted(Event):
     parent: str | None = None
     parent_command: str | None = None
     trigger: str = ""
+    requester: str | None = None
+    """For whom a service, an agent or an operator (`by`) asked; None where they asked for themselves."""
+    outside: list[str] | None = None
+    """JSON pointers of the parts of the input that outsiders or a model wrote."""
     schema: int = SCHEMA
     refs: Refs | None = None
+
+    @property
+    def requested_by(self) -> str:
+        """Whose request it is: they are asked when there is a question."""
+        return self.requester or self.by
 
 
 @record
@@ -42,6 +51,8 @@ class RunFinished(Event):
     result: Json = None
     path: Trail | None = None
     refs: Refs | None = None
+    outside: list[str] | None = None
+    """JSON pointers of the parts of the result that outsiders or a model wrote."""
 
 
 @record
@@ -54,10 +65,12 @@ class RunFailed(Event):
 
 @record
 class RunCancelled(Event):
-    """The run was stopped from outside; what could be undone has been undone."""
+    """The run was stopped from outside, or the workflow raised `Cancelled`; what could be undone has been undone."""
 
     reason: str
     path: Trail | None = None
+    not_undone: list[dict[str, str]] | None = None
+    """Given when its private values are erased, so that it could only be ended: what stays done, or nobody knows of."""
 
 
 @record

@@ -68,6 +68,8 @@ class ChildEnded(Event):
     result: Json = None
     reason: str = ""
     refs: Refs | None = None
+    outside: list[str] | None = None
+    """As the end of the child's run says it."""
 
 
 @record
@@ -80,6 +82,7 @@ class Drawn(Event):
     value: Json
     name: str = ""
     path: Trail | None = None
+    refs: Refs | None = None
 
 
 @record

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import unicodedata
+from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, cast
+from typing import Any, Final, cast
 
 from backstay.errors import NotAllowed
 from backstay.types import Json, digest
@@ -15,9 +16,20 @@ def call_digest(*, version: str, action: str, interface: str, args: Json) -> str
     return digest({"version": version, "action": action, "interface": interface, "arguments": args})
 
 
-def proposal_digest(call: str | None, policy: str, show: Json, evidence: Json) -> str:
-    """Digest of what a decision is about: the call, the rules in force, and what was shown as reason and as evidence."""
-    return digest({"call": call, "policy": policy, "show": show, "evidence": evidence})
+def proposal_digest(
+    call: str | None, policy: str, show: Json, evidence: Json, refs: Mapping[str, str] | None = None
+) -> str:
+    """Digest of what a decision is about: the call, the rules in force, and what was shown as reason and as evidence.
+
+    refs: where the event keeps its large values; those of what was shown count by their own digests.
+    """
+    parts = {"call": call, "policy": policy, "show": show, "evidence": evidence}
+    large = {at: ref for at, ref in (refs or {}).items() if at.startswith(SHOWN) and ref.startswith("blob:")}
+    return digest({**parts, "large": large} if large else parts)
+
+
+SHOWN: Final = ("/show", "/evidence")
+"""Where in an approval's event stands what a person is shown."""
 
 
 def check_decider(*, by: str, requester: str, claimed_by: str | None) -> None:

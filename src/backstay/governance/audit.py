@@ -18,13 +18,14 @@ from typing import Any, Final
 from backstay.errors import BackstayError, StoreUnavailable
 from backstay.events import EVENTS, Event, RunStarted, SystemRecorded
 from backstay.governance.checkpoints import open_note, stored_checkpoints
+from backstay.governance.erasures import check_keys
 from backstay.governance.merkle import Tree, record_leaf
 from backstay.language.definitions import read_document
 from backstay.store.database import Reader, Row
 from backstay.store.encoding import decode
 from backstay.store.journal import genesis, link, link_commit
 from backstay.store.views import ENDED
-from backstay.verify import Checkpoint
+from backstay.verify import ENDS, Checkpoint
 
 PAGE: Final = 2000
 """Rows read at a time."""
@@ -34,8 +35,6 @@ REMEMBERED: Final = 100_000
 
 LOOKED_INTO: Final = frozenset({"run_started", "system_recorded"})
 """Kinds whose content must fit something else in the store."""
-
-ENDS: Final = frozenset({"run_finished", "run_failed", "run_cancelled"})
 
 Progress = Callable[[int, int], None]
 """Called with events done and events in all."""
@@ -77,6 +76,10 @@ class Report:
     @property
     def ok(self) -> bool:
         return not self.findings
+
+    def found(self, subject: str, what: str) -> None:
+        """Something is wrong that is not an event."""
+        self.findings.append(Finding(subject=subject, what=what))
 
 
 def verify(
@@ -133,6 +136,7 @@ class _Verifier:
         self._readable("commits", self._commits.finish)
         self._readable("runs", self._runs)
         self._readable("blobs", self._blobs)
+        self._readable("person_keys", lambda: check_keys(self._reader, self._report.found))
         self._progress(done, done)
         return self._report
 
@@ -141,7 +145,7 @@ class _Verifier:
         try:
             check()
         except StoreUnavailable as error:
-            self._report.findings.append(Finding(subject=f"table {table}", what=str(error)))
+            self._report.found(f"table {table}", str(error))
 
     # --- events, in order of commit ---
 
@@ -157,7 +161,7 @@ class _Verifier:
                     singly = PAGE
                     continue
                 at += 1
-                self._report.findings.append(Finding(subject=f"position {at}", what=f"the row cannot be read: {error}"))
+                self._report.found(f"position {at}", f"the row cannot be read: {error}")
                 if at > (self._last_position() or 0):
                     return
                 continue
@@ -179,7 +183,7 @@ class _Verifier:
     def _position(self, expected: int, found: int) -> None:
         if found > expected:
             gone = f"position {expected}" if found == expected + 1 else f"positions {expected} to {found - 1}"
-            self._report.findings.append(Finding(subject=gone, what="missing: deleted after it was committed"))
+            self._report.found(gone, "missing: deleted after it was committed")
 
     def _event(self, row: Row, versions: set[str]) -> None:
         position, run, seq, kind, body, stored = row
@@ -250,7 +254,8 @@ class _Verifier:
         if row is None:
             problems.append("the run has no row in `runs`")
         else:
-            said = {"workflow": event.workflow, "version": event.version, "key": event.key, "parent": event.parent}
+            said = {name: getattr(event, name) for name in ("workflow", "version", "key", "parent")}
+            said["requester"] = event.requested_by
             for name in [name for name, value in said.items() if row[name] != value]:
                 problems.append(f"the run's row says {name} {row[name]!r}, the journal {said[name]!r}")
         if event.version not in versions:
@@ -277,7 +282,7 @@ class _Verifier:
                 read_document(self._reader.all("definition", (version,))[0]["text"], version)
             except (BackstayError, ValueError, KeyError, TypeError, AttributeError, SyntaxError) as error:
                 subject = f"definition {name}@{version[:12]}"
-                self._report.findings.append(Finding(subject=subject, what=f"its text was changed: {error}"))
+                self._report.found(subject, f"its text was changed: {error}")
         self._report.definitions = len(self._versions)
 
     def _runs(self) -> None:
@@ -312,7 +317,7 @@ class _Verifier:
             self._report.blobs += 1
             if hashlib.sha256(row["data"]).hexdigest() != row["digest"]:
                 subject = f"offloaded value {row['digest'][:12]}"
-                self._report.findings.append(Finding(subject=subject, what="its content does not match its digest"))
+                self._report.found(subject, "its content does not match its digest")
 
 
 def _fits(status: str, kind: str) -> bool:
@@ -352,11 +357,13 @@ class _Commits:
             self._close()
         if self._current is not None and not self._exists(self._current["last"]):
             what = f"it committed events up to position {self._current['last']}, but the journal ends at {self._at}"
-            self._found(f"commit {self._current['id']}", f"{what}: the tail was cut off")
+            self._report.found(f"commit {self._current['id']}", f"{what}: the tail was cut off")
         elif self._current is None and self._hashes and not self._broken:
             newest = self._reader.one("last_commit")
             if newest is None or newest["last"] < self._at:
-                self._found(f"positions {self._first} to {self._at}", "no commit covers them: inserted from outside")
+                self._report.found(
+                    f"positions {self._first} to {self._at}", "no commit covers them: inserted from outside"
+                )
 
     def _exists(self, position: int) -> bool:
         return bool(self._reader.all("events_after", (position - 1, 1)))
@@ -369,7 +376,7 @@ class _Commits:
                 " ..." if len(self._members) > 5 else ""
             )
             what = f"positions {self._first} to {commit['last']} are not what was committed"
-            self._found(f"commit {commit['id']}", f"{what} (it now holds {shown or 'nothing'})")
+            self._report.found(f"commit {commit['id']}", f"{what} (it now holds {shown or 'nothing'})")
         self._previous, self._number = commit["hash"], commit["id"]
         self._hashes, self._members, self._first = [], [], commit["last"] + 1
         self._report.commits += 1
@@ -380,16 +387,13 @@ class _Commits:
         try:
             row = next(self._rows, None)
         except StoreUnavailable as error:
-            self._found("table commits", str(error))
+            self._report.found("table commits", str(error))
             self._rows, self._broken = iter(()), True
             return None
         if row is not None and row["id"] != self._number + 1:
-            self._found(f"commit {self._number + 1}", "missing: deleted after it was made")
+            self._report.found(f"commit {self._number + 1}", "missing: deleted after it was made")
             self._previous = None
         return row
-
-    def _found(self, subject: str, what: str) -> None:
-        self._report.findings.append(Finding(subject=subject, what=what))
 
 
 class _Roots:
@@ -413,7 +417,7 @@ class _Roots:
                 if checkpoint.size != size:
                     raise ValueError(f"its note covers {checkpoint.size}")
             except (ValueError, IndexError) as error:
-                self._found(name, f"it was changed, or another key signed it: {error}")
+                self._report.found(name, f"it was changed, or another key signed it: {error}")
                 continue
             self._own[size] = checkpoint.root
             self._expected.append((name, size, checkpoint.root))
@@ -440,16 +444,16 @@ class _Roots:
         for name, size, _ in self._expected:
             if size > self._at:
                 what = f"it covers {size} records, but the journal ends at {self._at}"
-                self._found(name, f"{what}: the tail was cut off, or an older copy of the store was put back")
+                self._report.found(name, f"{what}: the tail was cut off, or an older copy of the store was put back")
         kept = {size for size, _ in stored_checkpoints(self._reader)}  # again: one may have been made meanwhile
         for size in sorted(self._said.keys() - kept):
-            self._found(
+            self._report.found(
                 f"the checkpoint over {size} records",
                 "the system's chain tells of it, but it is not in its table: rolled back",
             )
         for size in sorted(self._own):
             if self._said.get(size) != self._own[size].hex():
-                self._found(
+                self._report.found(
                     f"the checkpoint over {size} records in the store", "the system's chain does not tell of it"
                 )
         self._grow()
@@ -459,16 +463,13 @@ class _Roots:
         self._grow()
         for name, expected, root in self._expected:
             if expected == size and (self._tree.size != size or self._tree.root != root):
-                self._found(
+                self._report.found(
                     name, f"the first {size} records are not the ones that it covers: the journal was rewritten"
                 )
 
     def _grow(self) -> None:
         self._tree.extend(self._leaves)
         self._leaves.clear()
-
-    def _found(self, subject: str, what: str) -> None:
-        self._report.findings.append(Finding(subject=subject, what=what))
 
 
 def _unsigned(note: str) -> Checkpoint:

@@ -8,7 +8,7 @@ that is the jump, in a repeated one the first of the two. Hours belong to the da
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, timedelta
 from itertools import pairwise
@@ -20,12 +20,6 @@ from backstay.types import Json, seconds
 
 Working: TypeAlias = timedelta | str
 """Working time: a timedelta or text such as "16h" or "1h30m"; or business days, such as "3bd"."""
-
-Pause: TypeAlias = tuple[datetime, datetime | None]
-"""When it was paused and when it was resumed; None while it is paused."""
-
-Ledger: TypeAlias = Sequence[Pause]
-"""The pauses of one piece of work, in any order; they may overlap."""
 
 
 class Span(NamedTuple):
@@ -278,50 +272,6 @@ class Calendar:
                     f"calendar {self.name!r}: holidays keep it closed for more than {CLOSED_AT_MOST} days up to {day}; "
                     "nothing would become due"
                 )
-
-
-# --- pauses ------------------------------------------------------------------------------------------
-
-
-def due_with_pauses(calendar: Calendar, start: datetime, working: Working, pauses: Ledger) -> datetime | None:
-    """As `Calendar.due`, where paused time does not count; None while a pause that began before it was due lasts.
-
-    Business days become due later by the working time that was paused.
-    """
-    moment, days = _utc("start", start), isinstance(_amount(working), int)
-    until = calendar.due(moment, working)
-    left = calendar.working(moment, until)
-    for paused, resumed in merged(pauses):
-        begun = max(paused, moment)
-        if until <= begun:
-            break
-        if resumed is None:
-            return None
-        if resumed > begun:
-            left -= calendar.working(moment, begun)
-            moment = resumed
-            until = calendar.due(moment, left)
-            until = calendar.next_open(until) if days else until  # hours may be over as they close, days may not
-    return until
-
-
-def merged(pauses: Ledger) -> list[Pause]:
-    """The same pauses in order and apart from each other."""
-    found: list[Pause] = []
-    for paused, resumed in sorted(map(_pause, pauses), key=lambda pause: pause[0]):
-        if found and ((last := found[-1][1]) is None or paused <= last):
-            if last is not None:
-                found[-1] = (found[-1][0], None if resumed is None else max(last, resumed))
-        else:
-            found.append((paused, resumed))
-    return found
-
-
-def _pause(pause: Pause) -> Pause:
-    paused, resumed = _utc("paused", pause[0]), None if pause[1] is None else _utc("resumed", pause[1])
-    if resumed is not None and resumed < paused:
-        raise AuthorError(f"a pause from {paused.isoformat()} cannot end before it, at {resumed.isoformat()}")
-    return paused, resumed
 
 
 # --- reading -----------------------------------------------------------------------------------------

@@ -9,10 +9,11 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
+import secrets
 from collections.abc import Iterable, Iterator
 from itertools import islice
 from pathlib import Path
-from typing import Final
+from typing import Final, TypedDict
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -21,6 +22,7 @@ from backstay.errors import OperatorError
 from backstay.events import SystemRecorded
 from backstay.governance.merkle import Range, Tree, record_leaf
 from backstay.store.database import Reader
+from backstay.store.files import sync_names
 from backstay.store.journal import Write
 from backstay.verify import Checkpoint, key_id, read_checkpoint
 
@@ -63,7 +65,7 @@ def load_signer(home: Path, reader: Reader) -> Signer:
             raise OperatorError(
                 f"{path.name!r} is missing, and the store has checkpoints that it signed; restore it from a backup"
             )
-        _write_whole(path, Ed25519PrivateKey.generate().private_bytes_raw(), 0o600)
+        _write_first(path, Ed25519PrivateKey.generate().private_bytes_raw(), 0o600)
     try:
         signer = Signer(Ed25519PrivateKey.from_private_bytes(path.read_bytes()))
     except ValueError:
@@ -71,19 +73,35 @@ def load_signer(home: Path, reader: Reader) -> Signer:
     public = home / PUBLIC_FILE
     if not public.exists() or public.read_text("utf-8") != f"{signer.public}\n":
         _write_whole(public, f"{signer.public}\n".encode(), 0o644)
+    sync_names(home)  # what it signs must not outlast it
     return signer
 
 
-def _write_whole(path: Path, data: bytes, mode: int) -> None:
-    """Whole or not at all: a half-written key would be a lost one."""
-    fresh = path.with_name(f"{path.name}.new")
+def _write_first(path: Path, data: bytes, mode: int) -> None:
+    """Write a file unless another process does so at the same time: then its file counts, and both sign with one key."""
+    fresh = _write_beside(path, data, mode)
+    try:
+        os.link(fresh, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system without links
+        fresh.replace(path)
     fresh.unlink(missing_ok=True)
+
+
+def _write_whole(path: Path, data: bytes, mode: int) -> None:
+    _write_beside(path, data, mode).replace(path)
+
+
+def _write_beside(path: Path, data: bytes, mode: int) -> Path:
+    """Under another name first: a half-written key would be a lost one."""
+    fresh = path.with_name(f"{path.name}.{secrets.token_hex(4)}.new")
     descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
     with os.fdopen(descriptor, "wb") as file:
         file.write(data)
         file.flush()
         os.fsync(file.fileno())
-    fresh.replace(path)
+    return fresh
 
 
 def open_note(note: str, key: str) -> Checkpoint:
@@ -131,20 +149,35 @@ def grow(
     return tree, roots
 
 
-def make_checkpoint(reader: Reader, signer: Signer) -> tuple[Checkpoint, str]:
-    """Sign the tree of everything that is committed now; gives the checkpoint and its note.
+class Signed(TypedDict):
+    """A signed checkpoint, as JSON."""
+
+    origin: str
+    """Name of the log."""
+    size: int
+    root: str
+    """In hexadecimal."""
+    note: str
+    """As it is given out: a C2SP signed note."""
+    key: str
+    """The public key."""
+
+
+def make_checkpoint(reader: Reader, signer: Signer) -> Signed:
+    """Sign the tree of everything that is committed now.
 
     Raises OperatorError when the log no longer begins with what an earlier checkpoint covers: that must not be signed.
     """
     size: int = reader.value("last_position")
     if not size:
         raise OperatorError("the store holds no record yet: there is nothing to sign")
-    return sign_tree(reader, signer, size)[1:]
+    _, made, note = sign_tree(reader, signer, size)
+    return Signed(origin=made.origin, size=size, root=made.root.hex(), note=note, key=signer.public)
 
 
 def sign_tree(reader: Reader, signer: Signer, size: int, keep: Iterable[Range] = ()) -> tuple[Tree, Checkpoint, str]:
     """The tree over the first `size` records with its signed checkpoint, unless it contradicts one that was given out."""
-    before = {old: open_note(note, signer.public).root for old, note in stored_checkpoints(reader)}
+    before = dict(_given_out(reader, signer))
     tree, roots = grow(reader, size, keep, before)
     for old, root in before.items():
         if roots.get(old) != root:
@@ -155,8 +188,20 @@ def sign_tree(reader: Reader, signer: Signer, size: int, keep: Iterable[Range] =
     return tree, Checkpoint(signer.name, size, tree.root), signer.sign(size, tree.root)
 
 
-def stage_checkpoint(write: Write, checkpoint: Checkpoint, note: str, *, at: str, by: str) -> SystemRecorded:
+def _given_out(reader: Reader, signer: Signer) -> Iterator[tuple[int, bytes]]:
+    """Size and root of each checkpoint that the store keeps; raises OperatorError for one that the key did not sign."""
+    for size, note in stored_checkpoints(reader):
+        try:
+            yield size, open_note(note, signer.public).root
+        except ValueError as error:
+            raise OperatorError(
+                f"the checkpoint over {size} records in the store was changed, or {KEY_FILE!r} is not the key that signed "
+                f"it ({error}), and nothing was signed; `backstay audit verify` says what is wrong"
+            ) from None
+
+
+def stage_checkpoint(write: Write, made: Signed, *, at: str, by: str) -> SystemRecorded:
     """Put a checkpoint into a write; the event that is returned goes onto the system's own chain in the same write."""
-    write.put("checkpoints", checkpoint.size, (checkpoint.size, note, at))
-    detail = {"size": checkpoint.size, "root": checkpoint.root.hex()}
-    return SystemRecorded(at=at, by=by, what="checkpoint", subject=checkpoint.origin, detail=detail)
+    write.put("checkpoints", made["size"], (made["size"], made["note"], at))
+    detail = {"size": made["size"], "root": made["root"]}
+    return SystemRecorded(at=at, by=by, what="checkpoint", subject=made["origin"], detail=detail)

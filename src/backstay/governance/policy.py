@@ -5,19 +5,25 @@ Pure: facts in, verdict out. The baseline rules apply only where no rule of the 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
-from typing import Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import AuthorError
-from backstay.types import Effect, digest, iso
+from backstay.governance.conditions import Condition, Unanswerable, compile_condition
+from backstay.types import Effect, Json, digest, iso
 
-Verdict: TypeAlias = Literal["allow", "hold", "deny"]
-"""allow: go on. hold: a person must approve exactly this call. deny: the workflow gets `ActionDenied`."""
+Verdict: TypeAlias = Literal["allow", "hold", "draft", "deny"]
+"""allow: go on. hold: a person must approve exactly this call. draft: it is recorded and not performed. deny: the workflow
+gets `ActionDenied`."""
 
-SEVERITY: Final[tuple[Verdict, ...]] = ("deny", "hold", "allow")
+SEVERITY: Final[tuple[Verdict, ...]] = ("deny", "draft", "hold", "allow")
+Autonomy: TypeAlias = Literal["recommend", "propose", "execute"]
+"""How far an agent may go. recommend: it changes nothing. propose: a person approves each change. execute: as the rules
+say, like a workflow."""
+AUTONOMY: Final[tuple[Autonomy, ...]] = ("recommend", "propose", "execute")
 EFFECTS: Final = ("*", "read", "write", "irreversible")
 
 
@@ -30,6 +36,12 @@ class Rule:
     action: str = "*"
     effect: Effect | Literal["*"] = "*"
     workflow: str = "*"
+    agent: str = "*"
+    """"*" for whoever asks, "?*" for every agent, "" for workflows only."""
+    autonomy: Autonomy | Literal["*"] = "*"
+    """Only agents of this autonomy."""
+    when: str = ""
+    """A condition over the arguments, such as "amount <= 500"; one that cannot be answered denies."""
     owner: str = ""
     reason: str = ""
     """Shown to whoever is stopped or asked."""
@@ -45,7 +57,29 @@ class Facts(NamedTuple):
     action: str
     effect: Effect
     workflow: str
+    agent: str = ""
+    autonomy: str = ""
 
+
+_CHANGES: Final[tuple[Effect, ...]] = ("write", "irreversible")
+_LEVELS: Final[tuple[tuple[Autonomy, Verdict, str], ...]] = (
+    ("recommend", "draft", "this agent recommends: what it would do is written down, and not done"),
+    ("propose", "hold", "this agent proposes: a person decides"),
+)
+AGENTS: Final = tuple(
+    Rule(
+        id=f"baseline-{autonomy}-{effect}",
+        verdict=verdict,
+        agent="?*",
+        autonomy=autonomy,
+        effect=effect,
+        owner="backstay",
+        reason=reason,
+    )
+    for effect in _CHANGES
+    for autonomy, verdict, reason in _LEVELS
+)
+"""What an agent may change where a policy is silent, by its autonomy. One that may execute is treated as a workflow is."""
 
 BASELINE: Final = (
     Rule(id="baseline-reads", verdict="allow", effect="read", owner="backstay", reason="reading changes nothing"),
@@ -60,6 +94,9 @@ BASELINE: Final = (
 )
 """What holds where a policy is silent. An unknown effect matches none of these and is therefore denied."""
 
+Candidate: TypeAlias = "tuple[Rule, str | None, Condition | None]"
+"""A rule with the moment of its end and its condition."""
+
 DENIED: Final = Rule(id="no-rule", verdict="deny", owner="backstay", reason="no rule of the policy allows it")
 
 
@@ -68,57 +105,104 @@ class Policy:
 
     def __init__(self, rules: Sequence[Rule] = ()) -> None:
         self.rules = tuple(rules)
-        self.digest = digest([asdict(rule) for rule in self.rules])
+        self.digest = digest([_told(rule) for rule in self.rules])
         """SHA-256 over the table: the version of the policy."""
-        self._ends = {rule.id: _end(rule) for rule in rules if rule.expires is not None}
-        self._known: dict[Facts, Rule] = {}
+        self._candidates: dict[Facts, tuple[Candidate, ...]] = {}
+        self._timeless = True
         seen: set[str] = set()
         for rule in self.rules:
             if rule.id in seen:
                 raise AuthorError(f"policy rule {rule.id!r} stands twice; give each rule its own id")
             seen.add(rule.id)
-            if rule.verdict not in SEVERITY or rule.effect not in EFFECTS:
-                raise AuthorError(
-                    f"policy rule {rule.id!r} has verdict {rule.verdict!r} for effect {rule.effect!r}; "
-                    f"use one of {', '.join(SEVERITY)} for one of {', '.join(EFFECTS)}"
-                )
-            if rule.verdict == "allow" and rule.effect in ("irreversible", "*") and not (rule.owner and rule.expires):
-                raise AuthorError(
-                    f"policy rule {rule.id!r} lets irreversible actions pass without a person: "
-                    "name an owner and an expiry, or restrict it with effect='read' or 'write'"
-                )
+            _check(rule)
+            self._timeless = self._timeless and rule.expires is None
+        self._conditions = {rule.id: compile_condition(rule.when, _where(rule)) for rule in self.rules if rule.when}
 
-    def decide(self, facts: Facts, now: Callable[[], str]) -> Rule:
+    def decide(self, facts: Facts, now: Callable[[], str], args: Mapping[str, Json] | None = None) -> Rule:
         """The rule that decides: the most severe that matches, first in the table among equals.
 
-        now: gives the present moment as RFC 3339 text; asked only where a rule of the table expires.
+        now: gives the present moment as RFC 3339 text; asked only where a rule of the table expires. args: the call's
+        arguments as JSON, for rules with conditions.
         """
-        if self._ends:
-            return self._decide(facts, now())
-        rule = self._known.get(facts)
-        if rule is None:
-            rule = self._known[facts] = self._decide(facts, "")
-        return rule
-
-    def _decide(self, facts: Facts, now: str) -> Rule:
-        for table in (self.rules, BASELINE):
-            matching = [rule for rule in table if _matches(rule, facts) and not self._over(rule, now)]
-            for verdict in SEVERITY:
-                for rule in matching:
-                    if rule.verdict == verdict:
-                        return rule
+        candidates = self._candidates.get(facts)
+        if candidates is None:
+            candidates = self._candidates[facts] = self._find(facts)
+        moment = "" if self._timeless else now()
+        for rule, end, condition in candidates:
+            if end is not None and moment >= end:
+                continue
+            try:
+                if condition is None or condition(args or {}):
+                    return rule
+            except Unanswerable as why:
+                return replace(rule, verdict="deny", reason=f"{rule.when!r} cannot be answered: {why}")
         return DENIED
 
-    def _over(self, rule: Rule, now: str) -> bool:
-        end = self._ends.get(rule.id)
-        return end is not None and now >= end
+    def about(self, facts: Facts) -> list[Rule]:
+        """The rules of the table that may speak of such calls, whatever their arguments."""
+        return [rule for rule in self.rules if _matches(rule, facts)]
+
+    def matching(self, facts: Facts, now: str, args: Mapping[str, Json]) -> list[Rule]:
+        """The rules of the table that speak of exactly this call."""
+        return [rule for rule in self.about(facts) if not self.over(rule, now) and self._holds(rule, args)]
+
+    def over(self, rule: Rule, now: str) -> bool:
+        """Whether a rule has expired."""
+        return rule.expires is not None and now >= _end(rule)
+
+    def _holds(self, rule: Rule, args: Mapping[str, Json]) -> bool:
+        condition = self._conditions.get(rule.id)
+        try:
+            return condition is None or condition(args)
+        except Unanswerable:
+            return True
+
+    def _find(self, facts: Facts) -> tuple[Candidate, ...]:
+        """The rules that may decide about such calls, in the order in which they are asked."""
+        return tuple(
+            (rule, None if rule.expires is None else _end(rule), self._conditions.get(rule.id))
+            for table in (self.rules, AGENTS, BASELINE)
+            for verdict in SEVERITY
+            for rule in table
+            if rule.verdict == verdict and _matches(rule, facts)
+        )
+
+
+def _check(rule: Rule) -> None:
+    where = _where(rule)
+    if rule.verdict not in SEVERITY or rule.effect not in EFFECTS:
+        raise AuthorError(
+            f"{where} has verdict {rule.verdict!r} for effect {rule.effect!r}; "
+            f"use one of {', '.join(SEVERITY)} for one of {', '.join(EFFECTS)}"
+        )
+    if rule.autonomy not in ("*", *AUTONOMY):
+        raise AuthorError(f"{where} has autonomy {rule.autonomy!r}; use one of {', '.join(AUTONOMY)}, or '*'")
+    if rule.verdict == "allow" and rule.effect in ("irreversible", "*") and not (rule.owner and rule.expires):
+        raise AuthorError(
+            f"{where} lets irreversible actions pass without a person: "
+            "name an owner and an expiry, or restrict it with effect='read' or 'write'"
+        )
+    if rule.expires is not None:
+        _end(rule)
+
+
+def _where(rule: Rule) -> str:
+    return f"policy rule {rule.id!r}"
+
+
+def _told(rule: Rule) -> dict[str, Any]:
+    """A rule as its table's version counts it: without what says nothing, so that a new field makes no new version."""
+    later = {"agent": "*", "autonomy": "*", "when": ""}
+    return {name: value for name, value in asdict(rule).items() if later.get(name) != value}
 
 
 def _matches(rule: Rule, facts: Facts) -> bool:
     return (
         rule.effect in ("*", facts.effect)
+        and rule.autonomy in ("*", facts.autonomy)
         and fnmatchcase(facts.action, rule.action)
         and fnmatchcase(facts.workflow, rule.workflow)
+        and fnmatchcase(facts.agent, rule.agent)
     )
 
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, Literal, NamedTuple, Self, TypeAlias
 
-from backstay.errors import NotAllowed
+from backstay.errors import InvalidInput, NotAllowed
 from backstay.events import Event, SystemRecorded
 from backstay.governance.approvals import check_person, folded
 from backstay.governance.delegation import LONGEST_CHAIN, Delegation, moment
@@ -214,8 +214,11 @@ class Directory:
             name = principal.acts_for or ""
         return tuple(found.values())
 
-    def persons_behind(self, name: str) -> frozenset[str]:
-        """The natural persons who answer for a principal; a name that is not registered answers for itself, folded."""
+    def persons_behind(self, *names: str) -> frozenset[str]:
+        """The natural persons who answer for principals; a name that is not registered answers for itself, folded."""
+        return frozenset().union(*map(self._answering, names))
+
+    def _answering(self, name: str) -> frozenset[str]:
         if self.find(name) is None:
             return frozenset({folded(name)})
         return frozenset(each.id for each in self.chain(name) if each.kind == "person")
@@ -250,11 +253,35 @@ class Directory:
             return f"{name!r} acts in a chain that is broken or longer than {LONGEST_CHAIN}"
         return ""
 
+    def requester(self, name: str, by: str) -> str:
+        """For whom `by` may ask under another name than their own: a person who may act. Raises NotAllowed, InvalidInput.
+
+        A service or agent may, and whoever has the role operator: what they feed in is somebody else's request.
+        """
+        if not folded(name):
+            raise InvalidInput("requester must name a person; leave it out for oneself", {"requester": "is empty"})
+        if self.empty or folded(name) == folded(by):
+            return name
+        asking, person = self.find(by), self.find(name)
+        if asking is None or (asking.kind == "person" and "operator" not in asking.roles):
+            raise NotAllowed(
+                f"{by!r} cannot ask in the name of {name!r}: that takes kind service or agent, or role operator"
+            )
+        if person is None or person.kind != "person" or self.fault(name):
+            why = self.fault(name) or f"{name!r} is no person"
+            raise InvalidInput(f"{why} and cannot be a requester", {"requester": "must be a person who may act"})
+        return person.id
+
+    def valid(self, key_id: str, at: str) -> bool:
+        """Whether a key that was shown before still counts: neither revoked nor expired, and its principal may act."""
+        key = self._keys.get(key_id)
+        return key is not None and key.counts(moment(at, "at")) and not self.fault(key.principal)
+
     def authenticate(self, key: str, at: str) -> Principal:
         """Whose key this is; raises NotAllowed, in the same words whatever is wrong with it."""
         known = self._keys.get(id_of(key))
         principal = self.find(known.principal) if fits(key, known) and known is not None else None
-        if known is None or principal is None or not known.counts(moment(at, "at")) or self.fault(principal.id):
+        if known is None or principal is None or not self.valid(known.id, at):
             raise NotAllowed(NO_KEY)
         return principal
 
@@ -279,18 +306,18 @@ class Directory:
         return folded(title) in map(folded, principal.groups if kind == "group" else principal.roles)
 
     def stands_in(
-        self, name: str, members: Collection[str], at: str, work: str = "", *, requester: str = ""
+        self, name: str, members: Collection[str], at: str, work: str = "", *, requesters: Collection[str] = ()
     ) -> str | None:
         """The member for whom somebody may act at a moment: themselves, else the nearest whose substitute they are.
 
-        work: the queue concerned. requester: what they asked for is not decided in their own place, so a delegation of
-        theirs does not count. Whether `name` is the requester is not looked at here.
+        work: the queue concerned. requesters: who asked, and for whom; it is not decided in their place, so a delegation
+        of theirs does not count. Whether `name` is one of them is not looked at here.
         """
         if self.covers(name, members):
             return self._called(name)
         if not folded(name) or self.fault(name):
             return None
-        apart = self.persons_behind(requester) if requester else frozenset[str]()
+        apart = self.persons_behind(*requesters)
         asked, seen, now = [name], {folded(name)}, moment(at, "at")
         for _ in range(LONGEST_CHAIN):
             asked = [giver for each in asked for giver in self._givers(each, now, work) if folded(giver) not in seen]

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Final, Literal
 
 from backstay.errors import AuthorError
 from backstay.governance.calendars import Calendar
 from backstay.types import BUSINESS_DAYS, Duration, seconds
+
+SOME_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
+"""From here it is tried whether a calendar can count a time."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -16,9 +20,9 @@ class Escalation:
     """An item that nobody finished moves on."""
 
     after: Duration
-    """Since it was opened, counted in the first queue's working time."""
+    """Since it came into the queue that says so, counted in that queue's working time."""
     to: str
-    """The queue it moves to."""
+    """The queue it moves to, whose own times begin then."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,11 +38,11 @@ class Queue:
     """Higher comes first in an inbox of several queues."""
     calendar: Calendar | None = None
     within: Duration | None = None
-    """Due this long after opening, where the workflow does not say."""
+    """Due this long after it was opened here, or escalated to here, where the workflow does not say."""
     lease: Duration | None = None
     """A claim lapses after this much time on the clock."""
     remind: Sequence[Duration] = ()
-    """When to remind its members, since opening."""
+    """When to remind its members, since it was opened here, or escalated to here."""
     escalate: Sequence[Escalation] = ()
     after_hours: Literal["wait", "decline"] = "wait"
     """What becomes of an approval that is asked for while the calendar is closed: it waits, or it is declined at once."""
@@ -56,13 +60,21 @@ class Queue:
         if self.after_hours == "decline" and self.calendar is None:
             raise AuthorError(f"{where}: after_hours='decline' needs a calendar that says when hours are")
         if self.within is not None:
-            _positive(f"{where}: within", self.within)
+            self._check_time(f"{where}: within", self.within)
         if self.lease is not None:
             _positive(f"{where}: lease", self.lease, days=False)
         for reminder in self.remind:
-            _positive(f"{where}: remind", reminder)
+            self._check_time(f"{where}: remind", reminder)
         for step in self.escalate:
-            _positive(f"{where}: escalate", step.after)
+            self._check_time(f"{where}: escalate", step.after)
+
+    def _check_time(self, where: str, duration: Duration) -> None:
+        _positive(where, duration)
+        if self.calendar is not None and isinstance(duration, str):
+            try:
+                self.calendar.due(SOME_DAY, duration)
+            except AuthorError as error:
+                raise AuthorError(f"{where}: {error}") from None
 
 
 def _positive(where: str, duration: Duration, *, days: bool = True) -> None:
@@ -95,6 +107,17 @@ class Queues:
                     raise AuthorError(
                         f"queue {queue.name!r} escalates to {step.to!r}, which is not listed; add it to queues=[...]"
                     )
+        for name in self._listed:
+            self._check_way((name,))
+
+    def _check_way(self, way: tuple[str, ...]) -> None:
+        """What nobody does must end somewhere, not go round for ever."""
+        for step in self._listed[way[-1]].escalate:
+            if step.to in way:
+                raise AuthorError(
+                    f"queue {way[0]!r} escalates in a circle: {' -> '.join((*way, step.to))}; let the last one keep it"
+                )
+            self._check_way((*way, step.to))
 
     def __contains__(self, name: str) -> bool:
         return name in self._listed

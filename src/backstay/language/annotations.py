@@ -11,11 +11,11 @@ from backstay.language.closure import CLASS_KINDS, Closure
 from backstay.language.fields import bad_alias
 from backstay.language.literals import impure_parts
 from backstay.language.subset import DEFAULT_FACTORIES
-from backstay.types import Tag
+from backstay.types import Outside, Tag
 
 TYPE_KINDS: Final = CLASS_KINDS | {"type", "shape", "annotation", "later", "table"}
 
-_METADATA: Final = frozenset({"Field", "StringConstraints", "Tag"})
+_METADATA: Final = frozenset({"Field", "StringConstraints", "Tag", "Outside"})
 
 Refuse = Callable[..., None]
 """Takes code, node, name."""
@@ -122,9 +122,9 @@ def _text(hint: Any, names: dict[str, Any]) -> str:
 
 
 def _tagged(args: tuple[Any, ...], names: dict[str, Any]) -> str:
-    from_tag = next((item for item in args[1:] if isinstance(item, Tag)), None)
+    marks = [item for item in args[1:] if isinstance(item, Tag | Outside)]
     inner = _text(args[0], names)
-    if from_tag is None:
-        return inner
-    names["Annotated"], names["Tag"] = Annotated, Tag
-    return f"Annotated[{inner}, Tag({from_tag.name!r})]"
+    for mark in marks:
+        names["Annotated"], names[type(mark).__name__] = Annotated, type(mark)
+        inner = f"Annotated[{inner}, {mark!r}]"
+    return inner

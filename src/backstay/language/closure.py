@@ -62,6 +62,8 @@ class Closure:
 
     root: str
     deadline: str | None = None
+    agent: str = ""
+    """The agent whose definition this is; "" for a workflow of its own."""
     items: dict[str, Item] = field(default_factory=dict[str, Item])
     """By name, what is needed first comes first."""
     library: dict[str, str] = field(default_factory=dict[str, str])

@@ -183,6 +183,11 @@ CODES: Final[dict[str, Refusal]] = {
         "{name}",
         "correct the syntax",
     ),
+    "B133": Refusal(
+        "`except Cancelled`",
+        "a run that ends itself as cancelled is undone and over; nothing in it may go on",
+        "decide before you raise it; to go on after a failure raise another error and catch that",
+    ),
     # --- names and calls ------------------------------------------------------------------------------
     "B201": Refusal(
         "`{name}` is not defined",

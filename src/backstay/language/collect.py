@@ -248,7 +248,8 @@ def _callee_interface(callee: Any, collector: _Collector) -> Interface | None:
         document = callee.interface
         digest = callee.interface_digest
         fn = getattr(callee, "fn", None)
-        returns = _returns(fn, collector) if fn is not None else _annotation(getattr(callee, "returns", Any), collector)
+        own = fn is not None and _language_kind(callee) != "agent"  # an agent's function is the loop of all agents
+        returns = _returns(fn, collector) if own else _annotation(getattr(callee, "returns", Any), collector)
     except (PydanticUserError, TypeError):
         return None
     except NameError as error:

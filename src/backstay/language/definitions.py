@@ -35,7 +35,7 @@ class Definition:
 def define(closure: Closure) -> Definition:
     """Write a checked closure as a definition."""
     document = write_document(closure)
-    return Definition(name=closure.root, version=version_of(document), text=canonical(document))
+    return Definition(name=closure.agent or closure.root, version=version_of(document), text=canonical(document))
 
 
 def version_of(document: Json) -> str:
@@ -48,6 +48,7 @@ def write_document(closure: Closure) -> Json:
     return {
         "language": LANGUAGE,
         "workflow": closure.root,
+        **({"agent": closure.agent} if closure.agent else {}),
         "deadline": closure.deadline,
         "items": [
             {"name": item.name, "kind": item.kind, "tree": tree_digest(item.tree)} for item in closure.items.values()
@@ -89,7 +90,7 @@ def read_document(text: str, version: str | None = None) -> tuple[Closure, str]:
 
 
 def _read_closure(document: Json) -> Closure:
-    closure = Closure(root=document["workflow"], deadline=document["deadline"])
+    closure = Closure(root=document["workflow"], deadline=document["deadline"], agent=document.get("agent", ""))
     for entry in document["items"]:
         closure.items[entry["name"]] = _read_item(entry, document["sources"])
     closure.library.update(document["library"])

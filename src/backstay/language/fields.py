@@ -32,10 +32,14 @@ OUTSIDE_FIELDS: Final[Mapping[type, frozenset[str]]] = {
     datetime: frozenset((*_DATE, *_CLOCK)),
     time: frozenset(_CLOCK),
     timedelta: frozenset({"days", "seconds", "microseconds"}),
-    **{shape: frozenset(shape.model_fields) for shape in (types.Decision, types.Done, types.Winner)},
+    **{
+        shape: frozenset(shape.model_fields)
+        for shape in (types.Decision, types.Done, types.Received, types.Winner, types.Tried, types.Claim, types.Finding)
+    },
     errors.ProcessError: frozenset({"code"}),
     errors.ActionFailed: frozenset({"code", "action", "type", "message", "attempts"}),
-    errors.ActionDenied: frozenset({"code", "action", "stage", "reason"}),
+    errors.ActionDenied: frozenset({"code", "action", "stage", "reason", "reason_code", "by"}),
+    errors.ActionDrafted: frozenset({"code", "action", "stage", "reason"}),
     errors.TimedOut: frozenset({"code", "what"}),
     errors.ChildFailed: frozenset({"code", "workflow", "run", "message"}),
     errors.ProgramLimit: frozenset({"code"}),

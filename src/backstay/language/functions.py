@@ -247,6 +247,8 @@ class FunctionChecker:
             name = dotted(kind) if kind is not None else ""
             if kind is None or name == "BaseException":
                 self.refuse("B112", handler if kind is None else kind)
+            elif self.closure.outside(name) == "Cancelled":
+                self.refuse("B133", kind)
             elif not isinstance(kind, ast.Name) or self.kind(name) not in ("error", "later"):
                 self.refuse("B209" if self.kind(name) else "B201", kind, name or ast.unparse(kind))
         self.block(handler.body)

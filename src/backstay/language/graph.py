@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from typing import Final, Literal
 
-from backstay.language.closure import Closure, Item
+from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.steps import Step, number_steps, step_of
 from backstay.language.trees import one_line
 
@@ -34,7 +34,7 @@ NodeKind = Literal[
     "group",
 ]
 """read, write, irreversible: an action, by effect. person: approval or task. wait: sleep or event. draw: clock, chance,
-setting, note. group: gather or race. error: where a caught error goes on."""
+setting, note. group: gather or race; its parts are boxes of their own. error: where a caught error goes on."""
 
 _COMMANDS: Final[Mapping[str, NodeKind]] = {
     "approval": "person",
@@ -46,6 +46,13 @@ _COMMANDS: Final[Mapping[str, NodeKind]] = {
     "start": "child",
     "ask": "agent",
 }
+RAISED_BY: Final[Mapping[str, frozenset[NodeKind]]] = {
+    "ActionFailed": frozenset({"read", "write", "irreversible"}),
+    "ActionDenied": frozenset({"read", "write", "irreversible"}),
+    "ChildFailed": frozenset({"child"}),
+    "TimedOut": frozenset({"wait"}),
+}
+"""Errors that only some nodes raise; any other may come from everything in its `try`."""
 _LEAVES: Final = (ast.Await, ast.Return, ast.Raise, ast.Break, ast.Continue)
 
 
@@ -76,6 +83,8 @@ class Graph:
     name: str
     nodes: dict[str, Node] = field(default_factory=dict[str, Node])
     edges: list[Edge] = field(default_factory=list[Edge])
+    parts: dict[str, list[str]] = field(default_factory=dict[str, list[str]])
+    """What a group does at once, in the order of its arguments; the last stands for all that a list adds."""
 
 
 Exits = list[tuple[str, str]]
@@ -104,6 +113,8 @@ class _Builder:
         """Open loops: their head, and the exits of their breaks."""
         self.attempts: list[list[str]] = []
         """Open try blocks: the nodes in them that may fail."""
+        self.winners: dict[str, list[str]] = {}
+        """By variable: the parts of the race whose winner it holds."""
 
     def text(self, node: ast.AST, limit: int = 60) -> str:
         return one_line(self.item.source.text, node, limit)
@@ -152,7 +163,7 @@ class _Builder:
                 return self.attempt(node, exits)
             case ast.Return():
                 exits = self.asked(node.value, exits)
-                self.link(exits, self.add("end", "end", self.text(node.value, 48) if node.value else "done", node))
+                self.link(exits, self.add("end", "end", self.ending(node.value), node))
                 return []
             case ast.Raise():
                 return self.fail(node, exits)
@@ -162,13 +173,29 @@ class _Builder:
             case ast.Continue():
                 self.link(exits, self.loops[-1][0])
                 return []
+            case ast.Assign(targets=[ast.Name(id=name)], value=ast.Await(value=ast.Call() as called)):
+                exits = self.asked(node, exits)
+                group = step_of(node.value) if self.called(called) == "race" else ""
+                self.winners[name] = self.graph.parts.get(group, [])
+                return exits
             case _:
                 return self.asked(node, exits)
+
+    def ending(self, value: ast.expr | None) -> str:
+        """What a workflow ends with: of a model, what it says in plain words."""
+        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
+            texts = [word.value.value for word in value.keywords if isinstance(word.value, ast.Constant)]
+            words = [text for text in texts if isinstance(text, str) and text]
+            if self.closure.kind(value.func.id) in CLASS_KINDS and words:
+                return _cut(": ".join(words), 60)
+        return self.text(value, 48) if value else "done"
 
     def fail(self, node: ast.Raise, exits: Exits) -> Exits:
         failed = self.add("fail", "failed", self.text(node.exc, 48) if node.exc else "raise again", node)
         self.link(exits, failed)
-        if self.attempts:
+        raised = node.exc.func if isinstance(node.exc, ast.Call) else node.exc
+        cancels = isinstance(raised, ast.Name) and self.closure.outside(raised.id) == "Cancelled"
+        if self.attempts and not cancels:  # no handler takes it
             self.attempts[-1].append(failed)
         return []
 
@@ -176,10 +203,22 @@ class _Builder:
         exits = self.asked(node.test, exits, rules=False)
         if not self.shows(node.body) and not self.shows(node.orelse):
             return exits
-        decision = self.add(step_of(node), "decision", self.text(node.test) + "?", node)
+        decision = self.add(step_of(node), "decision", self.question(node.test), node)
         self.link(exits, decision)
         yes = self.block(node.body, [(decision, "yes")])
         return [*yes, *self.block(node.orelse, [(decision, "no")])]
+
+    def question(self, test: ast.expr) -> str:
+        """A condition as it is asked; `first.index == 1` by what the race had in that place."""
+        match test:
+            case ast.Compare(
+                left=ast.Attribute(value=ast.Name(id=name), attr="index"),
+                ops=[ast.Eq()],
+                comparators=[ast.Constant(value=int(place))],
+            ) if place < len(self.winners.get(name, ())):
+                return f"first: {self.graph.nodes[self.winners[name][place]].label}?"
+            case _:
+                return self.text(test) + "?"
 
     def loop(self, node: ast.For | ast.While, exits: Exits, label: str) -> Exits:
         if not self.shows([*node.body, *node.orelse]):
@@ -221,7 +260,9 @@ class _Builder:
         if not failing:
             return []
         caught = self.add("except", "error", self.text(handler.type, 40) if handler.type else "any error", handler)
-        self.graph.edges.extend(Edge(source, caught, "", error=True) for source in dict.fromkeys(failing))
+        raising = RAISED_BY.get(self.closure.outside(handler.type.id) if isinstance(handler.type, ast.Name) else "")
+        sources = [name for name in failing if raising is None or self.graph.nodes[name].kind in raising] or failing
+        self.graph.edges.extend(Edge(source, caught, "", error=True) for source in dict.fromkeys(sources))
         return self.block(handler.body, [(caught, "")])
 
     # --- what a statement asks for -------------------------------------------------------------------
@@ -230,22 +271,54 @@ class _Builder:
         """Put the awaits and rules of a statement behind loose ends, in the order they happen."""
         for inner in _in_order(node) if node is not None else ():
             if isinstance(inner, ast.Await):
-                exits = self.follow(exits, self.awaited(inner))
+                exits = self.awaited(inner, exits)
             elif rules and isinstance(inner, ast.Call) and step_of(inner):
                 name = inner.func.id if isinstance(inner.func, ast.Name) else ""
                 exits = self.follow(exits, self.add(step_of(inner), "rule", _spoken(name), inner))
         return exits
 
-    def awaited(self, node: ast.Await) -> str:
+    def awaited(self, node: ast.Await, exits: Exits) -> Exits:
         step = self.steps[step_of(node)]
-        added = self.add(step.id, self.kind(step, node.value), self.label(node.value), node)
-        for attempt in self.attempts[-1:]:
-            attempt.append(added)
-        return added
+        if step.kind in ("gather", "race") and isinstance(node.value, ast.Call):
+            return self.group(step.id, node.value, exits)
+        return self.ask(step.id, self.kind(step.kind, node.value), node.value, exits)
 
-    def kind(self, step: Step, value: ast.expr) -> NodeKind:
-        if step.kind != "call":
-            return _COMMANDS.get(step.kind, "draw")
+    def ask(self, name: str, kind: NodeKind, value: ast.expr, exits: Exits) -> Exits:
+        added = self.add(name, kind, self.label(value), value)
+        for attempt in self.attempts[-1:]:
+            if self.called(value) != "sleep":
+                attempt.append(added)
+        return self.follow(exits, added)
+
+    def group(self, name: str, value: ast.Call, exits: Exits) -> Exits:
+        """What is done at once, side by side; what comes as a variable cannot be told apart."""
+        race = self.called(value) == "race"
+        group = self.add(name, "group", "first of" if race else "all of", value)
+        self.link(exits, group)
+        out: Exits = []
+        for place, argument in enumerate(value.args):
+            before = len(self.graph.nodes)
+            part, label = argument.value if isinstance(argument, ast.Starred) else argument, ""
+            if isinstance(part, ast.ListComp):
+                each = part.generators[0]
+                part, label = part.elt, f"each {self.text(each.target, 20)} in {self.text(each.iter, 30)}"
+            inner = f"{group}/{place}"
+            if isinstance(part, ast.Call) and self.called(part) in ("gather", "race"):
+                out += self.group(inner, part, [(group, label)])
+            else:
+                out += self.ask(inner, self.kind(self.called(part), part), part, [(group, label)])
+            self.graph.parts.setdefault(group, []).append(list(self.graph.nodes)[before])
+        return out or [(group, "")]
+
+    def called(self, value: ast.expr) -> str:
+        """The command that a call makes, "call" for an action, "" for what is not a call by name."""
+        name = value.func.id if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else ""
+        kinds = {"action": "call", "workflow": "start", "agent": "ask"}
+        return kinds.get(self.closure.kind(name)) or self.closure.outside(name)
+
+    def kind(self, command: str, value: ast.expr) -> NodeKind:
+        if command != "call":
+            return _COMMANDS.get(command, "draw")
         name = value.func.id if isinstance(value, ast.Call) and isinstance(value.func, ast.Name) else ""
         match self.closure.interfaces[name].effect:
             case "read" | "write" as effect:
@@ -257,22 +330,10 @@ class _Builder:
         if not isinstance(value, ast.Call) or not isinstance(value.func, ast.Name):
             return self.text(value, 40)
         name = self.closure.outside(value.func.id) or value.func.id
-        first = value.args[0] if value.args else None
-        if name in ("gather", "race"):
-            called = [
-                inner.func.id
-                for inner in ast.walk(value)
-                if isinstance(inner, ast.Call) and isinstance(inner.func, ast.Name)
-            ]
-            several = [
-                _spoken(one)
-                for one in dict.fromkeys(called)
-                if self.closure.kind(one) in ("action", "workflow", "agent", "command") and one != name
-            ]
-            return ("all of: " if name == "gather" else "first of: ") + (", ".join(several) or self.text(value, 40))
-        if self.closure.kind(value.func.id) == "command":
-            return f"{_spoken(name)} {self.detail(first)}".strip()
-        return _spoken(name)
+        if self.closure.kind(value.func.id) != "command":
+            return _spoken(name)
+        until = next((f"until {self.text(word.value, 40)}" for word in value.keywords if word.arg == "until"), "")
+        return f"{_spoken(name)} {self.detail(value.args[0] if value.args else None) or until}".strip()
 
     def detail(self, node: ast.expr | None) -> str:
         """The first argument of a command, text without its quotes."""
@@ -287,6 +348,10 @@ class _Builder:
                 if isinstance(inner, _LEAVES) or (isinstance(inner, ast.Call) and step_of(inner)):
                     return True
         return False
+
+
+def _cut(text: str, limit: int) -> str:
+    return text if len(text) <= limit else text[: limit - 1] + "…"
 
 
 def _spoken(name: str) -> str:
@@ -313,20 +378,43 @@ class Taken:
 
 def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
     """The part of a graph that a run visited; `path` holds step ids in order, those that are not drawn are skipped."""
-    visited = ["start", *(step for step in path if step in graph.nodes)]
+    visited = ["start", *(node for step in path if (node := _node_of(graph, step)) is not None)]
     targets = {(edge.source, edge.target) for edge in graph.edges}
+    groups = {part: group for group, parts in graph.parts.items() for part in parts}
     edges: set[tuple[str, str]] = set()
     nodes = set(visited)
-    for source, target in pairwise(visited):
-        for through in _between(targets, graph, source, target):
-            edges.add(through)
-            nodes.update(through)
-    last = visited[-1]
-    ends = [target for source, target in targets if source == last and graph.nodes[target].kind in ("end", "failed")]
+    fronts = ["start"]
+    for node in visited[1:]:
+        within = _within(groups, node)
+        together = any(group in within[:-1] for front in fronts for group in _within(groups, front)[:-1])
+        ways = [] if together else [way for front in fronts for way in _between(targets, graph, front, within[0])]
+        ways += pairwise(within)
+        edges.update(ways)
+        nodes.update(name for way in ways for name in way)
+        fronts = [*fronts, node] if together else [node]
+    ends = [t for s, t in targets if s == fronts[-1] and graph.nodes[t].kind in ("end", "failed")]
     if finished and len(ends) == 1:
         nodes.add(ends[0])
-        edges.add((last, ends[0]))
-    return Taken(frozenset(nodes), frozenset(edges))
+        edges.update((front, ends[0]) for front in fronts)
+    return Taken(frozenset(nodes), frozenset(edges & targets))
+
+
+def _within(groups: Mapping[str, str], node: str) -> list[str]:
+    """The groups that a node is part of, the outermost first, and the node."""
+    found = [node]
+    while found[0] in groups:
+        found.insert(0, groups[found[0]])
+    return found
+
+
+def _node_of(graph: Graph, step: str) -> str | None:
+    """The node of a step; the parts of a group are numbered behind its id."""
+    head, _, number = step.rpartition(".")
+    group = head if head in graph.parts else _node_of(graph, head) if "." in head else None
+    parts = graph.parts.get(group or "", [])
+    if parts and number.isdigit() and not (int(number) >= len(parts) and step in graph.nodes):
+        return parts[min(int(number), len(parts) - 1)]
+    return step if step in graph.nodes else None
 
 
 def _between(edges: set[tuple[str, str]], graph: Graph, source: str, target: str) -> list[tuple[str, str]]:

@@ -21,6 +21,7 @@ from backstay.language.subset import METHODS
 from backstay.language.text import MAX_BITS, MAX_TEXT, RAISED_HERE, bounded, text, written
 from backstay.language.tracker import current_tracker
 from backstay.language.weights import built, measure, weigh
+from backstay.types import json_text
 
 MAX_RANGE: Final = 1_000_000
 _DIGITS: Final = 640
@@ -389,6 +390,11 @@ def answered(value: Any) -> Any:
     return value
 
 
+def json_written(value: Any) -> str:
+    """Canonical JSON of a value."""
+    return checked(json_text(weigh(value)))
+
+
 RUNTIME: Final[Mapping[str, Callable[..., Any]]] = {
     "str": text,
     "repr": written,
@@ -401,6 +407,7 @@ RUNTIME: Final[Mapping[str, Callable[..., Any]]] = {
     "zip": zipped,
     "reversed": backwards,
     "next": first,
+    "json_text": json_written,
     **{fn.__name__: consumer(fn) for fn in (list, tuple, sorted, min, max, any, all)},
 }
 """Built-in -> what a call of it runs."""

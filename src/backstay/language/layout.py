@@ -55,6 +55,7 @@ def place(graph: Graph) -> Layout:
     layers, links = _layers(graph, layout)
     _order(layers, links)
     _straighten(layers, links)
+    _tuck(layers, layout)
     _stack(layers, layout)
     return layout
 
@@ -214,6 +215,18 @@ def _spread(layer: list[Box], wanted: list[float]) -> None:
     flat = [mean for mean, size in pools for _ in range(size)]
     for box, start, shift in zip(layer, flat, offsets, strict=True):
         box.x = start + shift
+
+
+def _tuck(layers: list[list[Box]], layout: Layout) -> None:
+    """Let each edge that leads back run straight, close to the right of all that it passes; the short ones inside."""
+    returning = sorted((layout.routes[number] for number in layout.back), key=len)
+    waiting = {bend.name for bends in returning for bend in bends}
+    for bends in returning:
+        waiting -= {bend.name for bend in bends}
+        passed = [box for bend in bends for box in layers[bend.rank] if box not in bends and box.name not in waiting]
+        right = max((box.x + box.width / 2 for box in passed), default=0.0)
+        for bend in bends:
+            bend.x = right + GAP_X / 2 + bend.width / 2
 
 
 def _stack(layers: list[list[Box]], layout: Layout) -> None:

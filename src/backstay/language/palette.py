@@ -21,7 +21,7 @@ COLOURS: Final[Mapping[str, tuple[str, str]]] = {
     "rule": ("#fffbe3", "#a99324"),
     "error": ("#fbe4e4", "#b83232"),
     "draw": ("#f7f7f8", "#8d949c"),
-    "group": ("#e6f0fb", "#3f77b5"),
+    "group": ("#ffffff", "#4b5a69"),
 }
 INK: Final = "#1b2733"
 LINE: Final = "#8493a3"

@@ -94,6 +94,10 @@ class Program:
     version: str
     text: str
     deadline: str | None
+    agent: str
+    """The agent whose loop this is; "" for a workflow of its own."""
+    autonomy: str
+    """How far that agent may go."""
     interfaces: Mapping[str, Interface]
     """By the callee's own name."""
     steps: Mapping[str, Step]
@@ -162,10 +166,12 @@ class _Compiler:
         space.update(stubs)
         signature = Signature.of(fn)
         program = Program(
-            name=self.closure.root,
+            name=self.closure.agent or self.closure.root,
             version=self.version,
             text=self.text,
             deadline=self.closure.deadline,
+            agent=self.closure.agent,
+            autonomy=space["AGENT"]["autonomy"] if self.closure.agent else "",
             interfaces=MappingProxyType({item.name: item for item in self.closure.interfaces.values()}),
             steps=MappingProxyType(self.steps),
             namespace=MappingProxyType(space),

@@ -118,8 +118,10 @@ DATA_ATTRIBUTES: Final = frozenset(
     {
         "day", "days", "hour", "microsecond", "microseconds", "minute", "month", "second", "seconds", "year",
         "name", "value",
-        "action", "attempts", "code", "message", "reason", "run", "stage", "type", "what", "workflow",
-        "approved", "at", "by", "comment", "index", "verdict",
+        "action", "attempts", "code", "message", "reason", "reason_code", "run", "stage", "type", "what", "workflow",
+        "approved", "at", "by", "comment", "index", "verdict", "ok", "error",
+        "agent", "confidence", "evidence", "observed", "output", "plan", "quote", "source", "steps", "text", "tokens",
+        "tool_calls", "tried", "usd", "why",
     }
 )  # fmt: skip
 """Fields of dates, enum members, process errors and the models that ship with Backstay."""

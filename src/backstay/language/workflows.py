@@ -6,7 +6,7 @@ import inspect
 import sys
 from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, update_wrapper
-from typing import Any, ClassVar, Generic, ParamSpec, TypeVar, overload
+from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, overload
 
 from backstay.actions import bind
 from backstay.commands import Start
@@ -27,7 +27,7 @@ R = TypeVar("R")
 class Workflow(Generic[P, R]):
     """A checked workflow. Calling it inside another workflow makes the command that starts it as a child."""
 
-    language_kind: ClassVar = "workflow"
+    language_kind: ClassVar[Literal["workflow", "agent"]] = "workflow"
 
     def __init__(self, fn: Callable[P, Coroutine[Any, Any, R]], scope: Scope, deadline: str | None) -> None:
         self.fn = fn
@@ -81,6 +81,11 @@ class Workflow(Generic[P, R]):
     def input_schema(self) -> dict[str, Json]:
         return self._signature.input_schema
 
+    @property
+    def told_schema(self) -> dict[str, Json]:
+        """The input's JSON Schema with its prose, for whoever must be told of it."""
+        return self._signature.model.model_json_schema()
+
     @cached_property
     def result_schema(self) -> dict[str, Json]:
         return self._signature.result_schema
@@ -90,7 +95,7 @@ class Workflow(Generic[P, R]):
         """What the definition of a caller pins."""
         return {
             "name": self.name,
-            "kind": "workflow",
+            "kind": self.language_kind,
             "effect": "",
             "parameters": list(self.parameters),
             "arguments": self.input_schema,

@@ -7,6 +7,7 @@ verifier's own functions, so `backstay-verify` can tell whether the lists are wh
 from __future__ import annotations
 
 import base64
+import hashlib
 import json
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -15,12 +16,18 @@ from typing import Final
 
 from backstay import verify
 from backstay.errors import Conflict, DefinitionMissing, JournalCorrupted
+from backstay.events import Event
 from backstay.governance.checkpoints import Signer, sign_tree
 from backstay.governance.merkle import Range, Tree, consistency_ranges, inclusion_ranges
 from backstay.store.database import Reader
+from backstay.store.encoding import decode
+from backstay.store.keyring import gone
 from backstay.store.views import Run, find_run, read_run
 from backstay.types import Json
 from backstay.verify import Checkpoint
+
+LARGEST: Final = 32 * 1024 * 1024
+"""Bytes of large values in one case file; those that come after stand in it by their digest alone."""
 
 HEADING: Final = ("workflow", "version", "parent")
 """What the file says of a run besides its events: only what its first event says as well."""
@@ -64,22 +71,39 @@ class Case:
     runs: tuple[CaseRun, ...]
     definitions: dict[str, str]
     """Version -> text."""
+    root: Record
+    """How the case began: the first event of the run from which all others come, whether or not it is among `runs`."""
+    root_run: str
+    people: tuple[tuple[int, Event], ...] = ()
+    """What the system's chain says about who is registered and who stands in for whom, with its place in the log."""
+    erased: frozenset[str] = frozenset()
+    """Ids of the people whose values are gone."""
+    tenant: str = ""
+    """Name of the installation, as its checkpoints bear it; empty before the first key was made."""
 
     def records(self) -> Iterator[tuple[CaseRun, Record]]:
         """Every record with its run, in order of commit."""
         return iter(sorted(((run, one) for run in self.runs for one in run.records), key=lambda pair: pair[1].position))
 
 
-def read_case(reader: Reader, name: str) -> Case:
+def read_case(reader: Reader, name: str, *, tenant: str = "") -> Case:
     """A case by the id of its run, or an unambiguous part of it; raises NotFound or Conflict."""
     size: int = reader.value("last_position")
-    run = find_run(reader, name).id
+    root = find_run(reader, name)
+    run = root.id
+    while root.parent is not None and (above := reader.one("run", (root.parent,))) is not None:
+        root = read_run(above)
     found: list[CaseRun] = []
     for row in reader.all("runs_below", (run,)):
         records = [Record(*record) for record in reader.all("records_of_run", (row["id"], size))]
         if records:
             found.append(CaseRun(read_run(row), tuple(records)))
-    return Case(run, size, tuple(found), {one.row.version: _text(reader, one.row.version) for one in found})
+    people = ((one["position"], decode(one["kind"], one["body"])) for one in reader.all("directory_events"))
+    return Case(
+        run, size, tuple(found), {one.row.version: _text(reader, one.row.version) for one in found},
+        root=Record(*reader.all("records_of_run", (root.id, size))[0]), root_run=root.id,
+        people=tuple(pair for pair in people if pair[0] <= size), erased=gone(reader), tenant=tenant,
+    )  # fmt: skip
 
 
 def _text(reader: Reader, version: str) -> str:
@@ -109,8 +133,24 @@ def write_case(reader: Reader, signer: Signer, case: Case, held: Checkpoint | No
         "effects": [row for run in runs for row in verify.effects(run)],
         "rules": [row for run in runs for row in verify.rules(run)],
         "definitions": case.definitions,
+        "values": dict(_values(reader, case)),
         "runs": runs,
     }
+
+
+def _values(reader: Reader, case: Case) -> Iterator[tuple[str, str | None]]:
+    """Digest and text of each value that lies beside the log, as JSON; None for what is too much."""
+    refs = (ref for _, one in case.records() for ref in (one.fields.get("refs") or {}).values())
+    room = LARGEST
+    for name in dict.fromkeys(ref.removeprefix("blob:") for ref in refs if ref.startswith("blob:")):
+        data: bytes | None = reader.value("blob", (name,))
+        if data is None or hashlib.sha256(data).hexdigest() != name:
+            raise JournalCorrupted(
+                f"the large value {name[:12]} is missing or damaged; restore the store from a backup, then export"
+            )
+        fits = len(data) <= room
+        room -= len(data) if fits else 0
+        yield name, data.decode() if fits else None
 
 
 def _write_run(run: CaseRun, tree: Tree, places: dict[int, list[Range]]) -> dict[str, Json]:

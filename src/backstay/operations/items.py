@@ -58,6 +58,8 @@ class Tally:
     """Digest of the proposal; a decision can name it, and then counts for nothing else."""
     quorum: int = 1
     votes: tuple[ev.VoteCast, ...] = ()
+    excluded: tuple[str, ...] = ()
+    """Whom the workflow does not let decide it; private names as pseudonyms."""
 
     @property
     def words(self) -> str:
@@ -109,6 +111,8 @@ class Item:
     """JSON Schema of the answer."""
     fields: tuple[Field, ...] = ()
     tally: Tally = Tally()
+    reasons: tuple[str, ...] = ()
+    """The queue's words, of which a rejection gives one."""
     history: tuple[Said, ...] = ()
     do: tuple[str, ...] = ()
     """Command lines, each after the program's name."""
@@ -124,6 +128,7 @@ class Item:
             "show": self.show, "why": self.why, "action": self.action or None, "args": self.args,
             "decided": list(self.decided), "evidence": self.evidence, "error": self.error or None, "suggestion": self.suggestion or None,
             "form": self.form, "fields": fields, "shown": self.tally.shown or None, "quorum": self.tally.quorum,
+            "exclude": list(self.tally.excluded), "reasons": list(self.reasons),
             "votes": [{"by": vote.by, "behalf": vote.behalf or None, "verdict": vote.verdict, "reason": vote.reason,
                        "code": vote.code or None, "at": vote.at} for vote in self.tally.votes],
             "history": [each.as_json() for each in self.history], "do": [f"backstay {line}" for line in self.do],
@@ -149,12 +154,18 @@ class Item:
         yield "meant for", wait.assigned
         yield "paused", f"until {wait.requester} answers, since {moment(wait.asked_at)}" if wait.asked_at else ""
         yield "proposal", self.tally.shown[:12]
+        yield "not by", ", ".join(self.tally.excluded)
         yield "so far", self.tally.words
         yield from ((each.what, each.words) for each in self.history)
 
 
-def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program | None = None) -> Item:
-    """An item out of the event that opened it, the last one of its command. `short` is how its run may be named."""
+def describe(
+    wait: Wait, stored: Sequence[Event], short: str, program: Program | None = None, reasons: Sequence[str] = ()
+) -> Item:
+    """An item out of the event that opened it, the last one of its command.
+
+    short: how its run may be named. reasons: its queue's words for a rejection.
+    """
     decisions = Decisions(program)
     own = [event for event in stored if getattr(event, "command", "") == wait.command]
     opened = next((event for event in reversed(own) if isinstance(event, OPENING)), None)
@@ -162,6 +173,8 @@ def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program |
     form = opened.form if isinstance(opened, ev.TaskOpened) else None
     fields, item = tuple(fields_of(form)), f"{short}/{wait.command}"
     lines = tuple(line.format(item=item) for line in (PAUSED if wait.asked_at else COMMANDS.get(wait.kind, ())))
+    if wait.kind == "approval" and not wait.asked_at and reasons:
+        lines = (lines[0], f"reject {item} --code {shlex.quote('|'.join(reasons))}")
     fault: ev.Fault | None = getattr(opened, "fault", None)
     return Item(
         wait=wait,
@@ -177,6 +190,7 @@ def describe(wait: Wait, stored: Sequence[Event], short: str, program: Program |
         form=form,
         fields=fields,
         tally=tally(own),
+        reasons=tuple(reasons) if wait.kind == "approval" else (),
         history=tuple(_history(own)),
         do=tuple(_done(item, fields, form)) if wait.kind == "task" and not wait.asked_at else lines,
     )
@@ -187,7 +201,7 @@ def tally(own: Iterable[Event]) -> Tally:
     found = Tally()
     for event in own:
         if isinstance(event, ev.ApprovalRequested):
-            found = Tally(shown=event.shown, quorum=event.quorum)
+            found = Tally(shown=event.shown, quorum=event.quorum, excluded=tuple(event.exclude or ()))
         elif isinstance(event, ev.VoteCast):
             found = replace(found, votes=(*found.votes, event))
     return found
@@ -224,17 +238,23 @@ def given_to(event: ev.ItemReassigned) -> str:
     return f"{event.to} ({event.queue})" if event.to else event.queue
 
 
-def is_for(wait: Wait, name: str, members: Sequence[str], directory: Directory, at: str) -> bool:
-    """Whether it is somebody's turn: they have it, it is meant for them, they may take it, or were asked something."""
-    own = bool(directory.persons_behind(name) & directory.persons_behind(wait.requester))
+def is_for(
+    wait: Wait, name: str, members: Sequence[str], directory: Directory, at: str, *, started_by: str = ""
+) -> bool:
+    """Whether it is somebody's turn: they have it, it is meant for them, they may take it, or were asked something.
+
+    started_by: who started the run, if not the requester.
+    """
+    persons, requesters = directory.persons_behind(name), (wait.requester, started_by or wait.requester)
     if wait.asked_at is not None:
-        return own
+        return bool(persons & directory.persons_behind(wait.requester))
+    own = bool(persons & directory.persons_behind(*requesters))
     for one in (wait.claimed_by, wait.assigned):
         if one:
             return folded(one) == folded(name)
     if (wait.kind == "approval" and own) or TAKES.get(wait.kind) not in directory.capabilities(name):
         return False
-    return not members or directory.stands_in(name, members, at, wait.queue, requester=wait.requester) is not None
+    return not members or directory.stands_in(name, members, at, wait.queue, requesters=requesters) is not None
 
 
 def _done(item: str, fields: Sequence[Field], form: Json) -> Iterator[str]:

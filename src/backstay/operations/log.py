@@ -11,6 +11,7 @@ from functools import cached_property
 from typing import Any, Final, Literal, TypeAlias
 
 from backstay import events as ev
+from backstay.engine.cancelling import in_words
 from backstay.events import Event
 from backstay.language import Program
 from backstay.operations.decisions import Decisions, repeated
@@ -184,6 +185,10 @@ class Teller:
             seq, event, "problem", f"{event.action} was not allowed", [("by", event.stage), ("reason", event.reason)]
         )
 
+    def drafted(self, seq: int, event: ev.CallDrafted) -> None:
+        details = [*self.given(event), ("rule", event.rule), ("reason", event.reason)]
+        self.add(seq, event, "problem", f"{event.action} was written down and not done", details)
+
     def queued(self, seq: int, event: ev.CallQueued) -> None:
         self.opened[event.command], self.actions[event.command] = event, event.action
         details = [*self.given(event), ("error", _fault(event.fault)), ("suggestion", event.suggestion)]
@@ -214,8 +219,10 @@ class Teller:
         if event.action:
             self.actions[event.command] = event.action
         asked = f"{event.action} needs a decision by {event.queue}" if event.action else f"{event.queue} must decide"
+        asked += f": {event.title}" if event.title else ""
         shown = pairs(event.args) or _shown(event)
         details = [*shown, ("reason", event.reason), ("evidence", plain(event.evidence) if event.evidence else "")]
+        details.append(("not by", ", ".join(event.exclude or ())))
         self.add(seq, event, "asked", asked, [*details, *_due(event.due)])
 
     def approval_decided(self, seq: int, event: ev.ApprovalDecided) -> None:
@@ -265,7 +272,8 @@ class Teller:
         self.add(seq, event, "wait", "Nobody has acted yet; the queue was reminded", self.took(event))
 
     def escalated(self, seq: int, event: ev.ItemEscalated) -> None:
-        self.add(seq, event, "asked", f"Nobody acted in time; it moved on to {event.queue}", self.took(event))
+        words = f"Nobody acted in time; it moved on to {event.queue}"
+        self.add(seq, event, "asked", words, [*_due(event.due), *self.took(event)])
 
     # --- time, signals, children, values ---
 
@@ -298,7 +306,7 @@ class Teller:
 
     def drawn(self, seq: int, event: ev.Drawn) -> None:
         words = DRAWN.get(event.what, event.what)
-        value = moment(event.value) if event.what == "now" else plain(event.value)
+        value = moment(event.value) if event.what == "now" else _kept_aside(event, "/value") or plain(event.value)
         self.add(seq, event, "note", words.format(name=event.name), [("→", value)])
 
     def noted(self, seq: int, event: ev.Noted) -> None:
@@ -308,6 +316,7 @@ class Teller:
 
     def started(self, seq: int, event: ev.RunStarted) -> None:
         details = [*pairs(event.input), ("key", plain(event.key) if event.key else ""), ("trigger", event.trigger)]
+        details.append(("for", event.requester or ""))
         aside = _kept_aside(event, "/input")
         self.add(
             seq, event, "start", f"{event.workflow} was started", [*details, ("input", aside)] if aside else details
@@ -335,7 +344,9 @@ class Teller:
         )
 
     def cancelled(self, seq: int, event: ev.RunCancelled) -> None:
-        self.add(seq, event, "failed", "Cancelled", [("reason", event.reason), ("took", span(self.began, event.at))])
+        left = [("not undone", in_words(effect)) for effect in event.not_undone or ()]
+        took = ("took", span(self.began, event.at))
+        self.add(seq, event, "failed", "Cancelled", [("reason", event.reason), *left, took])
 
     def attention(self, seq: int, event: ev.AttentionRaised) -> None:
         self.add(seq, event, "problem", "Cannot go on by itself; an operator must look", [("why", event.reason)])
@@ -397,6 +408,7 @@ TELLERS: Final[dict[type[Event], Callable[[Teller, int, Any], None]]] = {
     ev.AttemptFailed: Teller.attempt_failed,
     ev.CallFailed: Teller.call_failed,
     ev.CallDenied: Teller.denied,
+    ev.CallDrafted: Teller.drafted,
     ev.CallQueued: Teller.queued,
     ev.CallRetried: Teller.retried,
     ev.CallUnknown: Teller.unknown,

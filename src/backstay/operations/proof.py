@@ -6,7 +6,7 @@ end the outcome must be the recorded one, or the open commands those that the ru
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Final
@@ -153,8 +153,9 @@ def _derive(row: Run, stored: list[Stored], program: Program, payloads: Payloads
     assert isinstance(started, ev.RunStarted)
     machine = Machine(row.id, program, started, secrets)
     for item in stored[1:]:
+        met = dict(secrets) if isinstance(item.event, WORDED) else secrets
         event = restored(payloads, item, secrets, erased)
-        _check_asked(machine, event, item.seq)
+        _check_asked(machine, event, item.seq, met)
         if isinstance(event, ev.CallIntended):
             _check_key(machine, event, item.seq, payloads)
         machine.apply(event, item.seq)
@@ -182,24 +183,29 @@ def _check_key(machine: Machine, event: ev.CallIntended, seq: int, payloads: Pay
 # --- what was asked -----------------------------------------------------------------------------------
 
 
-def _check_asked(machine: Machine, event: Event, seq: int) -> None:
-    """An opening event must say what the program asks for at that place."""
+WORDED: Final = (ev.TaskOpened, ev.Noted)
+"""Events with a text of the program: written when the run had not met the private values of the event itself."""
+
+
+def _check_asked(machine: Machine, event: Event, seq: int, met: Secrets) -> None:
+    """An opening event must say what the program asks for at that place; `met` are the private texts known before it."""
     check = ASKED.get(type(event))
     leaf = machine.find(getattr(event, "command", "")) if check else None
     if check is None or leaf is None:
         return
-    for name, recorded, derived in check(machine, leaf, event):
+    for name, recorded, derived in check(leaf, event, met):
         if recorded != derived:
             line = machine.program.line_of(leaf.site)
             what = f"event {seq} ({ev.KINDS[type(event)]}) recorded {name} {recorded!r}, replay asks for {derived!r}"
             raise Differs(what, seq, line)
 
 
+Secrets = Mapping[str, str]
 Compared = list[tuple[str, Any, Any]]
 """(what, recorded, derived)"""
 
 
-def _asked_approval(machine: Machine, leaf: Open, event: ev.ApprovalRequested) -> Compared:
+def _asked_approval(leaf: Open, event: ev.ApprovalRequested, _: Secrets) -> Compared:
     command = leaf.command
     if isinstance(command, Call):
         return [("arguments", event.args, leaf.args)]
@@ -213,40 +219,40 @@ def _asked_approval(machine: Machine, leaf: Open, event: ev.ApprovalRequested) -
     return compared
 
 
-def _asked_task(machine: Machine, leaf: Open, event: ev.TaskOpened) -> Compared:
+def _asked_task(leaf: Open, event: ev.TaskOpened, met: Secrets) -> Compared:
     command = leaf.command
     if not isinstance(command, Task):
         return [("a task", "task", type(command).__name__)]
     return [
         ("queue", event.queue, command.queue),
-        ("title", event.title, event.title if event.title == command.title else redact(command.title, machine.secrets)),
+        ("title", event.title, event.title if event.title == command.title else redact(command.title, met)),
         ("show", event.show, to_jsonable_python(command.show)),
     ]
 
 
-def _asked_wait(_: Machine, leaf: Open, event: ev.WaitOpened) -> Compared:
+def _asked_wait(leaf: Open, event: ev.WaitOpened, _: Secrets) -> Compared:
     return [("signal", event.name, leaf.command.name if isinstance(leaf.command, WaitFor) else "")]
 
 
-def _asked_child(_: Machine, leaf: Open, event: ev.ChildStarted) -> Compared:
+def _asked_child(leaf: Open, event: ev.ChildStarted, _: Secrets) -> Compared:
     return [("workflow", event.workflow, leaf.command.workflow if isinstance(leaf.command, Start) else "")]
 
 
-def _asked_value(_: Machine, leaf: Open, event: ev.Drawn) -> Compared:
+def _asked_value(leaf: Open, event: ev.Drawn, _: Secrets) -> Compared:
     command = leaf.command
     derived = (command.kind, command.name) if isinstance(command, Draw) else ("", "")
     return [("value", (event.what, event.name), derived)]
 
 
-def _asked_note(machine: Machine, leaf: Open, event: ev.Noted) -> Compared:
+def _asked_note(leaf: Open, event: ev.Noted, met: Secrets) -> Compared:
     command = leaf.command
     if not isinstance(command, Note):
         return [("a note", "note", type(command).__name__)]
-    text = redact(command.text, machine.secrets)
+    text = redact(command.text, met)
     return [("text", event.text, text), ("data", event.data, to_jsonable_python(command.data))]
 
 
-ASKED: Final[dict[type[Event], Callable[[Machine, Open, Any], Compared]]] = {
+ASKED: Final[dict[type[Event], Callable[[Open, Any, Secrets], Compared]]] = {
     ev.ApprovalRequested: _asked_approval,
     ev.TaskOpened: _asked_task,
     ev.WaitOpened: _asked_wait,
@@ -262,6 +268,8 @@ ASKED: Final[dict[type[Event], Callable[[Machine, Open, Any], Compared]]] = {
 
 def _check_end(machine: Machine, event: Any, seq: int) -> None:
     outcome, recorded = machine.outcome, ENDS[type(event)]
+    if isinstance(event, ev.RunCancelled) and event.not_undone is not None:  # it was ended without its erased values
+        return
     if outcome is None:
         raise Differs(f"event {seq} ends the run, but on replay it still waits for {_named(machine)}", seq)
     if outcome.status != recorded:

@@ -133,6 +133,10 @@ class Tracer:
         self.begin(seq, event, f"{event.action} denied", action=event.action, step=event.site, stage=event.stage)
         self.end(event, "denied")
 
+    def drafted(self, seq: int, event: ev.CallDrafted) -> None:
+        self.begin(seq, event, f"{event.action} drafted", action=event.action, step=event.site, rule=event.rule)
+        self.end(event)
+
     def queued(self, seq: int, event: ev.CallQueued) -> None:
         if event.fault.type not in ("breaker", "switch"):
             self.attempted(seq, event, event.fault.type)
@@ -235,6 +239,7 @@ TELLERS: Final[dict[type[Event], Any]] = {
     ev.AttemptFailed: Tracer.failed,
     ev.CallFailed: Tracer.failed,
     ev.CallDenied: Tracer.denied,
+    ev.CallDrafted: Tracer.drafted,
     ev.CallQueued: Tracer.queued,
     ev.CallUnknown: Tracer.unknown,
     ev.CallRetried: Tracer.retried,

@@ -6,21 +6,25 @@ What the recording cannot answer is left open, unless the caller assumes an answ
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
 
 from backstay import events as ev
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.frames import Open, model_schema, read_answer
 from backstay.engine.replay import Machine
-from backstay.errors import JournalMismatch
+from backstay.errors import AuthorError, JournalMismatch
 from backstay.events import Event
+from backstay.governance.calendars import Calendar
+from backstay.governance.schedule import EXPIRES, Schedule, after, resumed
 from backstay.language import Program
 from backstay.operations.recording import Asked, Key, Move, Recording, Way, moved
 from backstay.store.payloads import private_texts
-from backstay.types import Done, Json, iso, seconds
+from backstay.types import Done, Json, iso
 
 LAST: Final = 1 << 60
 """Number of what no journal has: after everything that was recorded at the same time."""
@@ -147,18 +151,20 @@ class WhatIf:
         opened: Any = next((event for _, event in moves if isinstance(event, TIMED)), None)
         if opened is None or isinstance(leaf.command, Call):  # the gate's own approvals have no time of the workflow's
             return moves
-        due = due_of(leaf, opened.at)
-        if _close(due, opened.due):
-            return moves
+        try:
+            due = due_of(leaf.command, opened.at, calendar := getattr(opened, "calendar", None))
+            if due_fits(leaf.command, opened.at, calendar, expiry_of(opened), SLACK):
+                return moves
+        except ValueError as error:  # a time that the queue's calendar does not count
+            self.unfit[leaf.id] = str(error)
+            return [move for move in moves if move[1] is opened]
         kept = [(key, event) for key, event in moves if not _ran_out(event)]
-        over = self.recording.case.events[-1].at
+        end = None if due is None else _put_off(leaf, max(due, opened.at), opened, kept)
+        before = [(key, event) for key, event in kept if end is None or key[0] <= end]
+        answered = any(isinstance(event, ev.ApprovalDecided) for _, event in before)
         fired = isinstance(opened, ev.TimerSet) and len(kept) < len(moves)
-        if (
-            due is not None
-            and (fired or due <= over)
-            and not any(key[0] > opened.at and key[0] <= due for key, _ in kept)
-        ):
-            return [*kept[:1], ((due, LAST), _expiry(leaf, due))]
+        if end is not None and not answered and (fired or end <= self.recording.case.events[-1].at):
+            return [*before, ((end, LAST), _expiry(leaf, end))]
         if len(kept) < len(moves):
             self.unfit[leaf.id] = NOT_DECIDED
         return kept
@@ -167,7 +173,7 @@ class WhatIf:
         """Events of a command that was never recorded: time passes by itself, the rest only if it is assumed."""
         at = self._now[0]
         if isinstance(leaf.command, Sleep):
-            due = max(due_of(leaf, at) or at, at)
+            due = max(due_of(leaf.command, at) or at, at)
             return [((due, LAST), _expiry(leaf, due))]
         event: Event | None = None
         if isinstance(leaf.command, Note):
@@ -189,19 +195,62 @@ TIMED: Final = (ev.ApprovalRequested, ev.WaitOpened, ev.TimerSet)
 """Openings that end by themselves when their time has come."""
 
 
-def due_of(leaf: Open, opened: str) -> str | None:
-    """When the time of a command that was opened then is over; None when it has none."""
-    command: Any = leaf.command
-    if isinstance(command, Sleep) and command.until is not None:
+def due_of(command: Any, opened: str, calendar: Json = None) -> str | None:
+    """When the time that a command itself gives is over, if it was opened then; None when it gives none.
+
+    calendar: the business calendar by which it counts, as its event recorded it. Raises ValueError for what it cannot count.
+    """
+    if getattr(command, "until", None) is not None:
         return iso(command.until if command.until.tzinfo else command.until.replace(tzinfo=UTC))
     span = (command.duration or 0) if isinstance(command, Sleep) else command.within
-    return None if span is None else iso(datetime.fromisoformat(opened) + timedelta(seconds=seconds(span)))
+    if span is None:
+        return None
+    try:
+        return after(_calendar(json.dumps(calendar)), datetime.fromisoformat(opened), span)
+    except AuthorError as error:
+        raise ValueError(str(error)) from error
 
 
-def _close(one: str | None, other: str | None) -> bool:
-    if one is None or not other:
-        return one is None and not other
-    return abs(datetime.fromisoformat(one) - datetime.fromisoformat(other)) < SLACK
+def due_fits(command: Any, opened: str, calendar: Json, due: str | None, slack: timedelta) -> bool:
+    """Whether this is when the command's time is over, or would be if the clock had been read a little later or earlier."""
+    earlier, later = (iso(datetime.fromisoformat(opened) + way * slack) for way in (-1, 1))
+    first, last = due_of(command, earlier, calendar), due_of(command, later, calendar)
+    if first is None or last is None or not due:
+        return first is None and not due
+    at = datetime.fromisoformat(due)
+    return datetime.fromisoformat(first) - slack <= at <= datetime.fromisoformat(last) + slack
+
+
+@lru_cache(maxsize=64)
+def _calendar(text: str) -> Calendar | None:
+    """A recorded calendar, read once: most items of a store count by the same few."""
+    recorded = json.loads(text)
+    return None if recorded is None else Calendar.from_json(recorded)
+
+
+def expiry_of(opened: Any) -> str | None:
+    """When a recorded wait ends by itself; a due time that only the queue gives does not end it."""
+    plan = opened.plan if isinstance(opened, ev.ApprovalRequested) else None
+    if plan is None:
+        return opened.due
+    return next((step["at"] for step in plan if step["do"] in EXPIRES), None)
+
+
+def _put_off(leaf: Open, due: str, opened: Any, moves: list[Move]) -> str | None:
+    """When time is over, as every question that was asked before puts it off; None while one stays open."""
+    do = "expire" if getattr(leaf.command, "until", None) is None else "close"
+    times = Schedule(due=due, plan=[{"at": due, "do": do}], calendar=getattr(opened, "calendar", None))
+    asked: str | None = None
+    for _, event in moves:
+        if (asked is None or do == "close") and times.plan[0]["at"] <= event.at:
+            return times.plan[0]["at"]
+        if isinstance(event, ev.ItemAsked):
+            asked = event.at
+        elif isinstance(event, ev.ItemAnswered) and asked is not None:
+            times, asked = resumed(times, asked, event.at), None
+        elif isinstance(event, ev.ItemEscalated) and event.plan is not None:
+            times = replace(times, calendar=event.calendar)
+    return times.plan[0]["at"] if asked is None or do == "close" else None
 
 
 def _ran_out(event: Event) -> bool:
@@ -238,7 +287,7 @@ def _assumed(leaf: Open, value: Json, at: str) -> list[Event]:
         case Task():
             return [ev.TaskCompleted(at=at, by="assumed", command=name, value=value)]
         case WaitFor() as wait:
-            return [ev.SignalReceived(at=at, name=wait.name, payload=value)]
+            return [ev.SignalReceived(at=at, by="assumed", name=wait.name, payload=value)]
         case Draw() as draw:
             return [ev.Drawn(at=at, command=name, site=site, what=draw.kind, name=draw.name, value=value)]
         case _:
@@ -274,4 +323,4 @@ def _readable(leaf: Open, value: Json) -> str | None:
     return None
 
 
-__all__ = ["Claim", "JournalMismatch", "WhatIf", "due_of"]
+__all__ = ["Claim", "JournalMismatch", "WhatIf", "due_fits"]

@@ -118,6 +118,7 @@ class Reader:
     """A connection that only reads, by the names of `queries()`."""
 
     def __init__(self, path: Path) -> None:
+        self.path = path
         self._connection = connect(path, readonly=True)
 
     def all(self, name: str, parameters: Parameters = ()) -> list[Row]:

@@ -23,6 +23,7 @@ from backstay.errors import StoreFenced, StoreUnavailable, WriteRefused
 from backstay.events import Event
 from backstay.store.database import connect, migrate, queries
 from backstay.store.encoding import encode
+from backstay.store.files import sync_names
 
 log = logging.getLogger("backstay")
 
@@ -55,10 +56,14 @@ PUT: Final = {
         " ON CONFLICT (id) DO UPDATE SET " + ", ".join(f"{name} = excluded.{name}" for name in TABLES["runs"]),
     ),
     "waits": ("INSERT OR REPLACE", ""),
-    "person_keys": ("INSERT OR REPLACE", ""),
+    "person_keys": (
+        "INSERT",
+        " ON CONFLICT (id) DO UPDATE SET person = excluded.person, wrapped = excluded.wrapped WHERE wrapped IS NOT NULL",
+    ),
 }
 """How a row is written where it may change. Not REPLACE for runs: it would silently delete another run of the same key.
-Rows of the other tables are addressed by their content and never change: writing one again is nothing."""
+The key of a person who was erased never comes back, whatever was on its way. Rows of the other tables are addressed by
+their content and never change: writing one again is nothing."""
 
 CHUNKS: Final = (256, 64, 16, 4, 1)
 """Rows per INSERT. One statement is one step inside SQLite, so the interpreter's lock is given up once, not per row."""
@@ -94,6 +99,10 @@ class Write:
     events: list[StagedEvent] = field(default_factory=list)
     rows: dict[str, dict[Any, tuple[Any, ...] | None]] = field(default_factory=dict)
     """table -> key -> row, or None to delete it (waits only)."""
+    over: list[tuple[Any, ...]] = field(default_factory=list)
+    """The rows of waits that it deletes, for those who are told of it."""
+    scrub: bool = False
+    """Whether the file is written anew after it, so that nothing which it took away is left in any byte."""
 
     def append(self, run: str, head: Head, event: Event) -> Head:
         """Add an event to a run's chain and return the new head."""
@@ -148,11 +157,20 @@ class Journal:
         self._connection.execute(f"PRAGMA synchronous = {'OFF' if synchronous == 'OFF' else 'FULL'}")
         migrate(self._connection)
         self._connection.execute("PRAGMA busy_timeout = 0")
+        self.unscrubbed = ""
+        """Why bytes that were taken away may still lie in the file, if so; the next one who opens it tries again."""
+        if self._connection.execute(queries()["must_scrub"]).fetchone()[0]:
+            self._scrub()
         self._epoch: int = self._connection.execute(queries()["take_ownership"]).fetchall()[0][0]
+        if synchronous != "OFF":
+            sync_names(path.parent)  # SQLite does so for a log that it makes, not for one that a killed worker left
+            sync_names(path.absolute().parent.parent)
         row = self._connection.execute(queries()["last_commit"]).fetchone()
         self._commit: tuple[int, int, bytes] = tuple(row) if row else (0, 0, hashlib.sha256(b"backstay").digest())
         self._loop: asyncio.AbstractEventLoop | None = None
         self._pending: Batch = []
+        self._batch: Batch = []
+        """What is being synced just now."""
         self._syncing = False
         """Whether the connection is the writer's thread's now; otherwise it is the loop's."""
         self._refusing = False
@@ -204,10 +222,11 @@ class Journal:
                 self._pending, self._syncing = batch + self._pending, False
                 asyncio.get_running_loop().call_soon(self._fill_next)
                 raise
+            self._batch = batch
             self._filled.put((batch, filled))
 
     def _synced(self, batch: Batch, faults: list[Exception | None]) -> None:
-        self._syncing = False
+        self._syncing, self._batch = False, []
         told = 0
         try:
             for pending, fault in zip(batch, faults, strict=True):
@@ -233,6 +252,11 @@ class Journal:
             future.set_result(None)
         else:
             future.set_exception(fault)
+
+    @property
+    def unsynced(self) -> list[Write]:
+        """What was handed in and is not true yet."""
+        return [write for write, *_ in (*self._batch, *self._pending)]
 
     @property
     def fault(self) -> Exception | None:
@@ -273,7 +297,14 @@ class Journal:
                 return
 
     def _sync(self, batch: Batch, filled: Filled | Exception) -> list[Exception | None]:
-        """Commit all writes together; if that cannot be, each on its own, so that one bad write fails alone."""
+        """Commit all writes together, then scrub the file if one of them wants that."""
+        faults = self._committed(batch, filled)
+        if any(write.scrub and fault is None for (write, *_), fault in zip(batch, faults, strict=True)):
+            self._scrub()
+        return faults
+
+    def _committed(self, batch: Batch, filled: Filled | Exception) -> list[Exception | None]:
+        """What became of each write; if not all can be committed together, each on its own, so that a bad one fails alone."""
         if isinstance(filled, StoreBusy):
             filled = self._fill_patiently([write for write, *_ in batch])
         fault = filled if isinstance(filled, Exception) else self._end(filled)
@@ -288,6 +319,24 @@ class Journal:
             return self._fill(writes)
         finally:
             self._connection.execute("PRAGMA busy_timeout = 0")
+
+    def _scrub(self) -> None:
+        """Write the file anew and empty its log, so that no byte of what was taken away is left. Nothing is written meanwhile."""
+        connection, named = self._connection, queries()
+        connection.execute(f"PRAGMA busy_timeout = {PATIENCE}")
+        try:
+            connection.execute("PRAGMA temp_store = FILE")  # it takes a copy of the whole store
+            connection.execute(named["vacuum"])
+            if connection.execute(named["checkpoint"]).fetchone()[0]:
+                raise sqlite3.OperationalError("somebody reads the store all the while")
+            connection.execute(named["scrubbed"])
+            self.unscrubbed = ""
+        except sqlite3.Error as error:
+            self.unscrubbed = str(error)
+            log.error("what was erased may still lie in free space of the file: %s", error)
+        finally:
+            connection.execute("PRAGMA temp_store = MEMORY")
+            connection.execute("PRAGMA busy_timeout = 0")
 
     def _alone(self, write: Write) -> Exception | None:
         filled = self._fill([write])
@@ -365,6 +414,8 @@ class Journal:
             number, previous = number + 1, link_commit(previous, (event[4] for event in events))
             connection.execute("INSERT INTO commits VALUES (?, ?, ?)", (number, last, previous))
         self._put_rows(writes)
+        if any(write.scrub for write in writes):
+            connection.execute(queries()["mark_to_scrub"])
         return Filled((number, last, previous), heads)
 
     def _check_chains(self, events: list[StagedEvent]) -> dict[str, Head]:

@@ -10,16 +10,17 @@ from __future__ import annotations
 import hashlib
 import hmac
 import os
-import sqlite3
 import unicodedata
+from collections.abc import Collection
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
-from backstay.errors import OperatorError, StoreUnavailable
-from backstay.store.database import Reader, connect, queries
+from backstay.errors import OperatorError
+from backstay.store.database import Reader
+from backstay.store.files import write_whole
 from backstay.store.journal import Write
 from backstay.types import Json, canonical
 
@@ -84,19 +85,24 @@ class Keyring:
         """The ids under which the store knows a person; empty when it never met them, or they are erased."""
         if self._reader.one("keeps_people") is None or self._reader.one("sealed_any") is None:
             return ()
-        return tuple(str(row["id"]) for row in self._reader.all("person_of", (self._digest(name),)))
+        digest = self._digest(name)
+        stored = {str(row["id"]) for row in self._reader.all("person_of", (digest,))}
+        return tuple(sorted(stored | {row[0] for key, row in self._fresh.items() if key == digest}))
 
     def erase(self, write: Write, person: str) -> None:
-        """Stage the end of a person's key, by their id; once that is committed and the store closed, `scrub` it."""
-        self._keys.pop(person, None)
-        self._fresh.clear()
-        write.put("person_keys", person, (person, None, None))
+        """Stage the end of a person's key, by their id; `forget` it once that is committed."""
+        write.scrub = True
+        write.put("person_keys", ("erased", person), (person, None, None))
+
+    def forget(self, people: Collection[str]) -> None:
+        """Drop keys from memory."""
+        for person in people:
+            self._keys.pop(person, None)
+        self._fresh = {digest: row for digest, row in self._fresh.items() if row[0] not in people}
 
     def erased(self) -> frozenset[str]:
         """The ids of everybody who was erased."""
-        if self._reader.one("keeps_people") is None:
-            return frozenset()
-        return frozenset(str(row["id"]) for row in self._reader.all("people_erased"))
+        return gone(self._reader)
 
     def _digest(self, name: Json) -> str:
         return keyed(self.installation, f"person\0{plain_name(name)}")
@@ -141,15 +147,15 @@ class Keyring:
         return self._key
 
     def _make_key(self) -> None:
-        """Whole or not at all: a key file that a crash left half written would lock every private value away."""
-        fresh = self.path.with_suffix(".new")
-        fresh.unlink(missing_ok=True)
-        descriptor = os.open(fresh, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
-        with os.fdopen(descriptor, "wb") as file:
-            file.write(AESGCM.generate_key(256))
-            file.flush()
-            os.fsync(file.fileno())
-        fresh.replace(self.path)
+        """Whole or not at all, and to last: a key that a crash took away would lock every private value away."""
+        write_whole(self.path, AESGCM.generate_key(256))
+
+
+def gone(reader: Reader) -> frozenset[str]:
+    """The ids of everybody who was erased; it needs no key."""
+    if reader.one("keeps_people") is None:
+        return frozenset()
+    return frozenset(str(row["id"]) for row in reader.all("people_erased"))
 
 
 def keyed(key: bytes, text: str) -> str:
@@ -167,18 +173,3 @@ def plain_name(value: Json) -> str:
     """How a person is named, the same for a number and its text."""
     text = str(value) if isinstance(value, str | int) else canonical(value)
     return unicodedata.normalize("NFC", text.strip())
-
-
-def scrub(path: Path) -> None:
-    """Rewrite a store's file, so that no byte of an erased key is left in it or in its log; nobody else may have it open."""
-    connection = connect(path)
-    try:
-        for statement in ("secure_delete", "vacuum", "checkpoint"):
-            connection.execute(queries()[statement]).fetchall()
-    except sqlite3.Error as error:
-        raise StoreUnavailable(
-            f"the key is erased, but its bytes may still lie in free space of the file ({error}): free disk space, stop "
-            "whoever reads the store, and run `sqlite3 backstay.db VACUUM`"
-        ) from error
-    finally:
-        connection.close()

@@ -11,8 +11,9 @@ import hashlib
 import json
 import os
 import re
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Final, Protocol, TypeAlias, TypeVar, cast
 
@@ -25,7 +26,7 @@ from backstay.events import Event, Refs
 from backstay.store.database import Reader
 from backstay.store.journal import Write
 from backstay.store.keyring import MARK, Keyring, People, ValueErased, keyed, people_of, plain_name
-from backstay.types import DATA_CLASS, SUBJECT, Json, canonical
+from backstay.types import DATA_CLASS, ORIGIN, SUBJECT, Json, Mask, canonical
 
 OFFLOAD_BYTES: Final = 64 * 1024
 """A value larger than this lies beside the journal, under the digest of its content."""
@@ -133,6 +134,14 @@ class Payloads:
             text = text[: found.start] + self._token(part, found.name, people) + text[found.end :]
         return text
 
+    def mask(self, secrets: Mapping[str, str]) -> Mask:
+        """What hides the private texts of a case, and those that are detected, from whoever must not see them."""
+        return Mask(secrets, partial(self._tokens_in, only_person(secrets)))
+
+    def _tokens_in(self, people: People, text: str) -> dict[str, str]:
+        found = self._detector.find(text) if self._detector is not None else ()
+        return {text[f.start : f.end]: self._token(text[f.start : f.end], f.name, people) for f in found}
+
     def _seal_where(self, write: Write, value: Json, pointer: str, refs: Refs, judge: Judge) -> Json:
         """Seal each text that is judged private; an object that has one among its keys is sealed whole."""
         if pointer in refs:
@@ -229,22 +238,7 @@ class Payloads:
 
     def mark_erased(self, event: E) -> E:
         """The event for people to read: "(erased)" where a pseudonym stands whose value is gone."""
-        gone = self.keyring.erased()
-        if not gone:
-            return event
-
-        def mark(value: Any) -> Any:
-            if isinstance(value, str):
-                return TOKEN.sub(lambda found: ERASED if gone.intersection(people_of(found[0])) else found[0], value)
-            if isinstance(value, list | tuple):
-                return type(value)(map(mark, cast("Sequence[Any]", value)))
-            if isinstance(value, dict):
-                return {mark(key): mark(item) for key, item in cast("dict[str, Any]", value).items()}
-            if is_dataclass(value) and not isinstance(value, type):
-                return replace(value, **{field.name: mark(getattr(value, field.name)) for field in fields(value)})
-            return value
-
-        return mark(event)
+        return marked(event, self.keyring.erased())
 
     def _fetch(self, ref: str, secrets: dict[str, str]) -> Json:
         scheme, _, name = ref.partition(":")
@@ -277,6 +271,21 @@ class Payloads:
             raise OperatorError(
                 f"the sealed value {token!r} is damaged, or {self.keyring.path.name!r} is not its key"
             ) from None
+
+
+def marked(value: Any, gone: Collection[str]) -> Any:
+    """A value or event for people to read: "(erased)" where a pseudonym stands of somebody who is gone."""
+    if not gone:
+        return value
+    if isinstance(value, str):
+        return TOKEN.sub(lambda found: found[0] if set(gone).isdisjoint(people_of(found[0])) else ERASED, value)
+    if isinstance(value, list | tuple):
+        return type(value)(marked(item, gone) for item in cast("Sequence[Any]", value))
+    if isinstance(value, dict):
+        return {marked(key, gone): marked(item, gone) for key, item in cast("dict[str, Any]", value).items()}
+    if is_dataclass(value) and not isinstance(value, type):
+        return replace(value, **{field.name: marked(getattr(value, field.name), gone) for field in fields(value)})
+    return value
 
 
 def redact(value: Json, secrets: Mapping[str, str]) -> Json:
@@ -329,7 +338,7 @@ def resolved(node: Json, defs: Json) -> Json:
     """A node of a schema, or what it refers to; a tag at the reference counts."""
     if "$ref" not in node:
         return node
-    own = {k: v for k, v in node.items() if k == DATA_CLASS}
+    own = {k: v for k, v in node.items() if k in (DATA_CLASS, ORIGIN)}
     return {**defs.get(node["$ref"].rpartition("/")[2], {}), **own}
 
 
@@ -369,6 +378,27 @@ def tagged(value: Json, schema: Json) -> Iterator[tuple[str, Json]]:
             yield from walk(item, child(node, key))
 
     return walk(value, schema)
+
+
+def from_outside(value: Json, schema: Json) -> list[str]:
+    """JSON pointers of everything in `value` that a schema says outsiders write."""
+    if schema is None or ORIGIN not in str(schema):
+        return []
+    found: list[str] = []
+
+    def walk(value: Json, node: Json, pointer: str) -> None:
+        node = resolved(node, schema.get("$defs", {}))
+        if ORIGIN in node:
+            found.append(pointer)
+            return
+        for branch in branches(node):
+            walk(value, branch, pointer)
+        members = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+        for key, item in cast("Iterable[tuple[str | int, Json]]", members):
+            walk(item, child(node, key), f"{pointer}/{escape(str(key))}")
+
+    walk(value, schema, "")
+    return found
 
 
 def private_texts(value: Json, schema: Json) -> list[str]:

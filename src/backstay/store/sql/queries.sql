@@ -210,6 +210,10 @@ WITH RECURSIVE below (id) AS (
 )
 SELECT runs.* FROM runs JOIN below ON runs.id = below.id ORDER BY runs.id;
 
+-- directory_events: who was registered, revoked or given a substitute, with the place in the log
+SELECT position, kind, body FROM events
+WHERE run = 'system' AND json_valid(body) AND json_extract(body, '$.what') IN ('principal', 'delegation') ORDER BY seq;
+
 -- Keys of people, and what is sealed under them. Tokens name a person as @ID, or @ID+ID where a value is about several.
 
 -- person_of: under which id a person's key lies
@@ -231,8 +235,20 @@ SELECT count(*) FROM sealed WHERE instr(token, ?) > 0;
 SELECT id, workflow, status FROM runs
 WHERE EXISTS (SELECT 1 FROM events WHERE events.run = runs.id AND instr(body, ?) > 0) ORDER BY id;
 
--- secure_delete: overwrite what is deleted
-PRAGMA secure_delete = ON;
+-- runs_about_after: runs that got any of a person's values after a position
+SELECT DISTINCT run FROM events WHERE position > ? AND instr(body, ?) > 0;
+
+-- sealed_after: pseudonyms of private values, a page at a time
+SELECT token FROM sealed WHERE token > ? ORDER BY token LIMIT ?;
+
+-- must_scrub: whether what was taken away may still lie in the file's free space
+PRAGMA user_version;
+
+-- mark_to_scrub: it does from this commit on
+PRAGMA user_version = 1;
+
+-- scrubbed: it does not any more
+PRAGMA user_version = 0;
 
 -- vacuum: write the whole file anew
 VACUUM;

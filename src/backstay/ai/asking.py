@@ -1,0 +1,24 @@
+"""The one action by which a model is asked. An application puts its configured models behind it."""
+
+from __future__ import annotations
+
+from backstay.actions import Retry, action
+from backstay.ai.transcripts import Allowance, Message, Reply
+from backstay.errors import NotRetryable
+from backstay.types import Mask
+
+
+@action(
+    effect="read", name="ask_model", on_failure="raise", timeout="5m", untrusted=True,
+    retry=Retry(attempts=4, first="2s"), derived=True,
+)  # fmt: skip
+async def ask_model(role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask) -> Reply:
+    """Ask the model that plays a role what to do next.
+
+    left: what the request and its answer may use up at most; they are not sent when they might use more.
+    tools: what it may use, as JSON text: a list of objects with name, description and a JSON Schema of the arguments.
+    Raises BudgetCrossed, and NotRetryable when no model is configured or the provider refuses the request itself.
+    """
+    raise NotRetryable(
+        f"no model plays the role {role!r}: configure one with App(models=Models(...)), or a scripted one in tests"
+    )

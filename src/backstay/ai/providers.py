@@ -1,0 +1,203 @@
+"""Requests to providers through `pydantic-ai`: its direct request API, message types, usage and prices, not its agent loop.
+
+Everything of it is imported when the first request is made.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from decimal import Decimal
+from functools import cached_property, lru_cache
+from typing import TYPE_CHECKING, Any, Final, cast
+
+from backstay.ai.transcripts import Message, Reply, ToolCall
+from backstay.errors import NotRetryable
+from backstay.types import Json, digest
+
+if TYPE_CHECKING:
+    from pydantic_ai.messages import ModelMessage, ModelResponse
+    from pydantic_ai.models import Model, ModelRequestParameters
+
+WORTH_ANOTHER: Final = frozenset({408, 409, 425, 429})
+"""Client errors of HTTP that may be cured by waiting; of the others the request itself is to blame."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """One request to a model."""
+
+    system: str
+    messages: list[Message]
+    tools: str
+    """JSON text: a list of objects with name, description, arguments."""
+
+    @cached_property
+    def offered(self) -> dict[str, Json]:
+        """Name -> JSON Schema of the arguments."""
+        return {tool["name"]: tool["arguments"] for tool in json.loads(self.tools)}
+
+    @cached_property
+    def digest(self) -> str:
+        """Content address of the request."""
+        parts = [message.model_dump(mode="json") for message in self.messages]
+        return digest({"system": self.system, "messages": parts, "tools": self.tools})
+
+    def unlike(self, other: Asked) -> str:
+        """The content address of this request if it differs from another, else nothing."""
+        return "" if self.messages == other.messages else self.digest
+
+    @cached_property
+    def characters(self) -> int:
+        """How much text it is."""
+        own = sum(len(message.model_dump_json()) for message in self.messages)
+        return len(self.system) + len(self.tools) + own
+
+    def mapped(self, change: Callable[[Json], Json]) -> Asked:
+        """The request with something done to every text that a case brought in."""
+        changed = [Message.model_validate(change(message.model_dump(mode="json"))) for message in self.messages]
+        return replace(self, messages=changed)
+
+
+def connect(name: str, url: str | None, key: str, timeout: float) -> Model:
+    """The provider's model; raises NotRetryable when its library or its key is missing. Retries are the journal's."""
+    from pydantic_ai.exceptions import UserError
+    from pydantic_ai.models import infer_model
+
+    provider, _, model = name.rpartition(":")
+    try:
+        if url is None and provider not in ("", "openai", "openai-chat"):
+            return infer_model(name)
+        from openai import AsyncOpenAI
+        from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.providers.openai import OpenAIProvider
+
+        own = key or ("none" if url is not None else None)  # a server of one's own wants something, and takes anything
+        client = AsyncOpenAI(base_url=url, api_key=own, max_retries=0, timeout=timeout)
+        return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client))
+    except ImportError as error:
+        raise NotRetryable(f"model {name!r} needs another package: {error}") from error
+    except Exception as error:
+        if isinstance(error, UserError) or type(error).__name__ == "OpenAIError":
+            raise NotRetryable(f"model {name!r} is not configured: {error}") from error
+        raise
+
+
+async def disconnect(model: Model) -> None:
+    """Close a provider's connections."""
+    client = getattr(model, "client", None)
+    close = getattr(client, "close", None) or getattr(client, "aclose", None)
+    if close is not None:
+        await close()
+
+
+async def complete(model: Model, asked: Asked, settings: Mapping[str, Any]) -> Reply:
+    """Send one request; raises NotRetryable when the provider refuses it for good."""
+    from pydantic_ai.direct import model_request
+    from pydantic_ai.exceptions import ModelHTTPError, UserError
+
+    try:
+        response = await model_request(
+            model, _messages(asked), model_settings=cast("Any", dict(settings)), model_request_parameters=_offer(asked)
+        )
+    except ModelHTTPError as error:
+        if 400 <= error.status_code < 500 and error.status_code not in WORTH_ANOTHER:
+            raise NotRetryable(f"{model.model_name} refused the request: {error}") from error
+        raise
+    except UserError as error:
+        raise NotRetryable(str(error)) from error
+    return _reply(response, asked)
+
+
+def _offer(asked: Asked) -> ModelRequestParameters:
+    from pydantic_ai.models import ModelRequestParameters
+    from pydantic_ai.tools import ToolDefinition
+
+    listed = json.loads(asked.tools)
+    tools = [
+        ToolDefinition(name=tool["name"], description=tool["description"], parameters_json_schema=tool["arguments"])
+        for tool in listed
+    ]
+    return ModelRequestParameters(function_tools=tools, allow_text_output=True)
+
+
+def _messages(asked: Asked) -> list[ModelMessage]:
+    """The transcript in the library's own types; answers to calls of one turn go into one request."""
+    from pydantic_ai.messages import (
+        ModelRequest,
+        ModelResponse,
+        TextPart,
+        ToolCallPart,
+        ToolReturnPart,
+        UserPromptPart,
+    )
+
+    found: list[Any] = []
+    for message in asked.messages:
+        if message.role == "model":
+            text = [TextPart(message.text)] if message.text else []
+            calls = [ToolCallPart(call.tool, call.args, tool_call_id=call.id) for call in message.calls]
+            found.append(ModelResponse(parts=[*text, *calls]))
+            continue
+        if message.role == "user":
+            part: Any = UserPromptPart(message.text)
+        else:
+            part = ToolReturnPart(message.tool, message.text, tool_call_id=message.answers)
+        if found and isinstance(found[-1], ModelRequest):
+            found[-1] = ModelRequest(parts=[*found[-1].parts, part], instructions=asked.system)
+        else:
+            found.append(ModelRequest(parts=[part], instructions=asked.system))
+    return found
+
+
+def _reply(response: ModelResponse, asked: Asked) -> Reply:
+    from pydantic_ai.messages import ToolCallPart
+
+    calls = [_call(part, asked) for part in response.parts if isinstance(part, ToolCallPart)]
+    return Reply(
+        text=response.text or "", calls=calls, model=f"{response.provider_name or ''}:{response.model_name or ''}",
+        input_tokens=response.usage.input_tokens, output_tokens=response.usage.output_tokens, usd=_usd(response),
+    )  # fmt: skip
+
+
+def _call(part: Any, asked: Asked) -> ToolCall:
+    try:
+        args = json.loads(part.args) if isinstance(part.args, str) else part.args or {}
+    except ValueError as error:
+        return ToolCall(id=part.tool_call_id, tool=part.tool_name, problem=f"the arguments are not JSON: {error}")
+    if not isinstance(args, dict):
+        return ToolCall(id=part.tool_call_id, tool=part.tool_name, problem="the arguments must be a JSON object")
+    found = cast("dict[str, Json]", args)
+    return check_call(ToolCall(id=part.tool_call_id, tool=part.tool_name, args=found), asked)
+
+
+def check_call(call: ToolCall, asked: Asked) -> ToolCall:
+    """The call, with what is wrong with it in words that a model can act on."""
+    schema = asked.offered.get(call.tool)
+    if schema is None:
+        problem = f"there is no tool {call.tool!r}; there are {', '.join(asked.offered)}"
+        return call.model_copy(update={"problem": problem})
+    wrong = [
+        f"{'/'.join(map(str, each.instance_path)) or 'arguments'}: {each.message}" for each in _errors(schema, call)
+    ]
+    return call.model_copy(update={"problem": "; ".join(wrong[:10])}) if wrong else call
+
+
+def _errors(schema: Json, call: ToolCall) -> list[Any]:
+    return list(_validator(json.dumps(schema, sort_keys=True)).iter_errors(call.args))
+
+
+@lru_cache(maxsize=1000)
+def _validator(schema: str) -> Any:
+    import jsonschema_rs
+
+    return jsonschema_rs.validator_for(json.loads(schema))
+
+
+def _usd(response: ModelResponse) -> Decimal | None:
+    """The published price, if the library knows one."""
+    try:
+        return Decimal(response.cost().total_price)
+    except (LookupError, AssertionError, ValueError):
+        return None

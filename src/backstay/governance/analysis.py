@@ -1,0 +1,108 @@
+"""What a policy allows, found by trying every situation that it can tell apart. Exact, as its domains are finite.
+
+A situation is a caller (an agent, or a workflow), an action, and one value from each region of the arguments that the
+rules' conditions ask about.
+"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeAlias
+
+from backstay.errors import AuthorError
+from backstay.governance.conditions import arguments, situations
+from backstay.governance.policy import BASELINE, Facts, Policy, Rule, Verdict
+from backstay.types import Effect, Json
+
+MOST: Final = 200_000
+"""Situations that are tried at most."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Caller:
+    """Somebody whose calls the gateway sees."""
+
+    workflow: str
+    agent: str = ""
+    autonomy: str = ""
+    actions: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
+    """What its definition lists, with the effect of each."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Situation:
+    """One call that may come, and what becomes of it."""
+
+    facts: Facts
+    args: Mapping[str, Json]
+    rule: Rule
+
+    @property
+    def verdict(self) -> Verdict:
+        return self.rule.verdict
+
+
+@dataclass(frozen=True, kw_only=True)
+class Analysis:
+    """What there is to know of a policy."""
+
+    situations: Sequence[Situation]
+    unreachable: Sequence[str]
+    """Rules that decide nothing, whatever comes."""
+    overlaps: Sequence[tuple[str, str, Situation]]
+    """Two rules of different verdicts that match the same call: the first decides."""
+    expired: Sequence[str]
+
+    def most(self, agent: str) -> dict[str, list[Verdict]]:
+        """What an agent can do at most: action -> every verdict that some arguments lead to."""
+        found: dict[str, dict[Verdict, None]] = {}
+        for each in self.situations:
+            if each.facts.agent == agent:
+                found.setdefault(each.facts.action, {})[each.verdict] = None
+        return {action: list(verdicts) for action, verdicts in found.items()}
+
+    def counterexample(self, claim: Callable[[Situation], bool]) -> Situation | None:
+        """The first situation in which something that should always hold does not."""
+        return next((each for each in self.situations if not claim(each)), None)
+
+
+Matches: TypeAlias = "list[tuple[str, Verdict]]"
+
+
+def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
+    """Try every situation; raises AuthorError when there are more than can be tried.
+
+    now: the moment for which rules count as expired or not, as RFC 3339 text.
+    """
+    tried: list[Situation] = []
+    overlaps: dict[tuple[str, str], Situation] = {}
+    decided: set[str] = set()
+    for facts, args in _every(policy, callers):
+        situation = Situation(facts=facts, args=args, rule=policy.decide(facts, lambda: now, args))
+        tried.append(situation)
+        decided.add(situation.rule.id)
+        if len(tried) > MOST:
+            raise AuthorError(f"the conditions tell more than {MOST} situations apart; split the table by action")
+        for other in policy.matching(facts, now, args):
+            if other.verdict != situation.verdict and situation.rule.id not in _BASELINE:
+                overlaps.setdefault((situation.rule.id, other.id), situation)
+    return Analysis(
+        situations=tried,
+        unreachable=[rule.id for rule in policy.rules if rule.id not in decided and not policy.over(rule, now)],
+        overlaps=[(one, other, where) for (one, other), where in overlaps.items()],
+        expired=[rule.id for rule in policy.rules if policy.over(rule, now)],
+    )
+
+
+_BASELINE: Final = frozenset(rule.id for rule in BASELINE)
+
+
+def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json]]]:
+    for caller in callers:
+        for action, effect in caller.actions.items():
+            facts = Facts(action, effect, caller.workflow, caller.agent, caller.autonomy)
+            regions = situations([rule.when for rule in policy.about(facts) if rule.when])
+            for chosen in itertools.product(*regions.values()):
+                yield facts, arguments(dict(zip(regions, chosen, strict=True)))

@@ -1,0 +1,63 @@
+"""Who of an application may do what: its callers as the policy sees them, and the matrix of what each can do at most."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from backstay.engine.application import App
+from backstay.governance.analysis import Analysis, Caller, Situation, analyse
+from backstay.governance.policy import Verdict
+from backstay.types import Effect
+
+
+def callers_of(app: App) -> list[Caller]:
+    """Every workflow and agent of an application, with the actions that its definition lists."""
+    found: list[Caller] = []
+    for name, workflow in app.workflows.items():
+        program = workflow.program
+        actions: dict[str, Effect] = {
+            each.name: app.actions[each.name].effect for each in program.interfaces.values() if each.kind == "action"
+        }
+        found.append(Caller(workflow=name, agent=program.agent, autonomy=program.autonomy, actions=actions))
+    return found
+
+
+def look(app: App, now: str) -> Analysis:
+    """What the application's policy allows at a moment."""
+    return analyse(app.policy, callers_of(app), now)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Permission:
+    """What becomes of a caller's calls of one action."""
+
+    caller: str
+    is_agent: bool
+    action: str
+    effect: Effect
+    verdicts: Sequence[Verdict]
+    """One, or several where it depends on the arguments."""
+
+
+def matrix(app: App, now: str) -> list[Permission]:
+    """Caller by action; what is not listed is never allowed."""
+    found: dict[tuple[str, str], dict[Verdict, Situation]] = {}
+    for each in look(app, now).situations:
+        found.setdefault((each.facts.workflow, each.facts.action), {})[each.verdict] = each
+    return [
+        Permission(caller=caller, is_agent=bool(first.facts.agent), action=action, effect=first.facts.effect,
+                   verdicts=list(verdicts))
+        for (caller, action), verdicts in found.items()
+        for first in [next(iter(verdicts.values()))]
+    ]  # fmt: skip
+
+
+def unwatched(analysis: Analysis) -> list[Situation]:
+    """Irreversible acts of agents that pass without a person: each names the rule that lets it."""
+    found: Mapping[str, Situation] = {
+        each.rule.id: each
+        for each in reversed(analysis.situations)
+        if each.facts.agent and each.facts.effect == "irreversible" and each.verdict == "allow"
+    }
+    return list(found.values())

@@ -1,0 +1,204 @@
+"""A model provider for tests: a real HTTP server on loopback that speaks chat completions, and misbehaves on demand.
+
+async with FakeProvider([call("find_order", number="7"), finish(...)], faults={2: "429", 3: "cut"}) as provider:
+    models = Models(careful=Model(name="any", url=provider.url, price=Price(input="1", output="2")))
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any, Final, Literal, Self, TypeAlias, cast
+
+from backstay.ai.scripted import Turn
+from backstay.ai.transcripts import ToolCall
+from backstay.types import Json
+
+Fault: TypeAlias = Literal[
+    "429", "500", "400", "hang", "cut", "malformed", "bad-arguments", "wrong-tool", "wrong-arguments"
+]
+"""429, 500, 400: that status. hang: no answer. cut: the connection ends in the middle of the answer. malformed: an answer
+that is not JSON. bad-arguments: a call of a tool whose arguments are not JSON. wrong-tool: a tool that is not there.
+wrong-arguments: arguments that do not fit the schema."""
+
+STATUS: Final[Mapping[str, str]] = {"429": "Too Many Requests", "500": "Internal Server Error", "400": "Bad Request"}
+
+SPOILED: Final = "call_spoiled"
+"""Id of a call that a fault has spoiled: the turn that it took the place of comes next."""
+
+
+class FakeProvider:
+    """Answers by a script: one turn for each message of the model that the request already holds.
+
+    script: turns as for a `ScriptedModel`, or a function of the request's JSON. faults: number of the request, from 1 -> what
+    goes wrong with it. The same question asked again is answered as if nothing had been.
+    """
+
+    def __init__(
+        self, script: Sequence[Turn] | Callable[[Json], Turn], *, faults: Mapping[int, Fault] | None = None
+    ) -> None:
+        self._script = script
+        self._faults: Mapping[int, Fault] = faults or {}
+        self._server: asyncio.Server | None = None
+        self._visits: set[asyncio.Task[Any]] = set()
+        self.requests: list[Json] = []
+        """Bodies of all requests, also of those that went wrong."""
+        self.url = ""
+        """Base address, as `Model(url=...)` takes it."""
+
+    async def __aenter__(self) -> Self:
+        self._server = await asyncio.start_server(self._visit, "127.0.0.1", 0)
+        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}/v1"
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        assert self._server is not None
+        self._server.close()
+        for visit in self._visits:
+            visit.cancel()
+        await asyncio.gather(*self._visits, return_exceptions=True)
+        await self._server.wait_closed()
+
+    async def _visit(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        task = cast("asyncio.Task[Any]", asyncio.current_task())
+        self._visits.add(task)
+        try:
+            while (body := await _read_request(reader)) is not None:
+                self.requests.append(body)
+                if not await self._answer(body, self._faults.get(len(self.requests)), writer):
+                    return
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
+            return
+        finally:
+            self._visits.discard(task)
+            writer.close()
+            with suppress(OSError, asyncio.CancelledError):
+                await writer.wait_closed()
+
+    async def _answer(self, body: Json, fault: Fault | None, writer: asyncio.StreamWriter) -> bool:
+        """Send one answer; False when the connection is to end."""
+        if fault == "hang":
+            await asyncio.sleep(3600)
+        if fault in STATUS:
+            error = {"error": {"message": f"on demand: {fault}", "type": "fault", "code": fault}}
+            await _send(writer, f"{fault} {STATUS[fault]}", "application/json", json.dumps(error).encode())
+            return True
+        message = self._message(body, fault)
+        if body.get("stream"):
+            return await _stream(writer, body, message, cut=fault == "cut")
+        text = b"{not json" if fault == "malformed" else json.dumps(_completion(body, message)).encode()
+        if fault == "cut":
+            writer.write(_head("200 OK", "application/json", len(text)) + text[: len(text) // 2])
+            await writer.drain()
+            return False
+        await _send(writer, "200 OK", "application/json", text)
+        return True
+
+    def _message(self, body: Json, fault: Fault | None) -> Json:
+        if fault == "wrong-tool":
+            return _called([ToolCall(id=SPOILED, tool="no_such_tool", args={})], len(self.requests))
+        if fault == "wrong-arguments":
+            name = body["tools"][0]["function"]["name"]
+            return _called([ToolCall(id=SPOILED, tool=name, args={"no_such_field": 1})], len(self.requests))
+        message = self._scripted(body)
+        if fault == "bad-arguments" and message.get("tool_calls"):
+            message["tool_calls"][0] |= {"id": SPOILED}
+            message["tool_calls"][0]["function"]["arguments"] = '{"cut off'
+        return message
+
+    def _scripted(self, body: Json) -> Json:
+        if callable(self._script):
+            turn = self._script(body)
+        else:
+            said = [message for message in body["messages"] if message["role"] == "assistant"]
+            number = sum(SPOILED not in json.dumps(message) for message in said)
+            turn = self._script[min(number, len(self._script) - 1)]
+        if isinstance(turn, Exception):
+            raise turn
+        if isinstance(turn, str):
+            return {"role": "assistant", "content": turn}
+        calls = [turn] if isinstance(turn, ToolCall) else list(turn)
+        return _called(calls, len(self.requests))
+
+
+def _called(calls: Sequence[ToolCall], request: int) -> Json:
+    listed = [
+        {
+            "id": call.id or f"call_{request}_{number}",
+            "type": "function",
+            "function": {"name": call.tool, "arguments": json.dumps(call.args)},
+        }
+        for number, call in enumerate(calls)
+    ]
+    return {"role": "assistant", "content": None, "tool_calls": listed}
+
+
+def _completion(body: Json, message: Json) -> Json:
+    reason = "tool_calls" if message.get("tool_calls") else "stop"
+    sent, came = len(json.dumps(body["messages"])) // 4, len(json.dumps(message)) // 4
+    return {
+        "id": "chatcmpl-fake", "object": "chat.completion", "created": 1_700_000_000, "model": body["model"],
+        "choices": [{"index": 0, "message": message, "finish_reason": reason}],
+        "usage": {"prompt_tokens": sent, "completion_tokens": came, "total_tokens": sent + came},
+    }  # fmt: skip
+
+
+# --- HTTP ---------------------------------------------------------------------------------------------
+
+
+async def _read_request(reader: asyncio.StreamReader) -> Json:
+    """The JSON body of the next request; None at the end of the connection."""
+    try:
+        head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
+    except asyncio.IncompleteReadError:
+        return None
+    fields = dict(line.lower().split(": ", 1) for line in head.split("\r\n")[1:] if ": " in line)
+    return json.loads(await reader.readexactly(int(fields.get("content-length", "0"))))
+
+
+def _head(status: str, kind: str, length: int | None) -> bytes:
+    size = f"Content-Length: {length}" if length is not None else "Transfer-Encoding: chunked"
+    return f"HTTP/1.1 {status}\r\nContent-Type: {kind}\r\n{size}\r\n\r\n".encode()
+
+
+async def _send(writer: asyncio.StreamWriter, status: str, kind: str, text: bytes) -> None:
+    writer.write(_head(status, kind, len(text)) + text)
+    await writer.drain()
+
+
+async def _stream(writer: asyncio.StreamWriter, body: Json, message: Json, *, cut: bool) -> bool:
+    """The answer as server-sent events, a few characters each."""
+    writer.write(_head("200 OK", "text/event-stream", None))
+    events = list(_events(body, message))
+    for event in events[: len(events) // 2] if cut else events:
+        data = f"data: {event}\n\n".encode()
+        writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
+        await writer.drain()
+    if cut:
+        return False
+    writer.write(b"0\r\n\r\n")
+    await writer.drain()
+    return True
+
+
+def _events(body: Json, message: Json) -> Sequence[str]:
+    text: str = message.get("content") or ""
+    deltas: list[Json] = [{"role": "assistant", "content": ""}]
+    deltas += [{"content": text[place : place + 8]} for place in range(0, len(text), 8)]
+    for number, call in enumerate(message.get("tool_calls", ())):
+        arguments: str = call["function"]["arguments"]
+        named = {"name": call["function"]["name"], "arguments": ""}
+        deltas.append({"tool_calls": [{"index": number, "id": call["id"], "type": "function", "function": named}]})
+        deltas += [
+            {"tool_calls": [{"index": number, "function": {"arguments": arguments[place : place + 8]}}]}
+            for place in range(0, len(arguments), 8)
+        ]
+    whole = _completion(body, message)
+    base = {**{key: whole[key] for key in ("id", "created", "model")}, "object": "chat.completion.chunk"}
+    chunks = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]
+    reason = whole["choices"][0]["finish_reason"]
+    chunks.append({**base, "choices": [{"index": 0, "delta": {}, "finish_reason": reason}]})
+    chunks.append({**base, "choices": [], "usage": whole["usage"]})
+    return [*map(json.dumps, chunks), "[DONE]"]

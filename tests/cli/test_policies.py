@@ -1,0 +1,77 @@
+"""`backstay policy`: the rules of an application, checked and tried before a call asks them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from typed import Cli
+
+APP = '''
+from pydantic import BaseModel
+from backstay import Agent, App, Rule, action, workflow
+
+class Answer(BaseModel):
+    text: str
+
+@action(effect="read")
+async def look(number: str) -> str:
+    """Look."""
+    return number
+
+@action(effect="irreversible")
+async def pay(account: str, amount: int) -> str:
+    """Pay."""
+    return "paid"
+
+clerk = Agent("clerk", goal="Pay what is due.", tools=[look, pay], output=Answer, autonomy="execute")
+
+@workflow
+async def settle(account: str) -> str:
+    return await pay(account, 1)
+
+RULES = [
+    Rule(id="small", verdict="allow", action="pay", effect="irreversible", agent="clerk", when="amount <= 50",
+         owner="risk", expires="2099-12-31"),
+]
+app = App("paying", workflows=[clerk, settle], policy=RULES)
+beaten = App("paying", workflows=[clerk, settle],
+             policy=[*RULES, Rule(id="never", verdict="deny", action="pay", agent="?*", owner="risk", reason="no")])
+'''
+
+
+@pytest.fixture
+def file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "paying.py").write_text(APP, "utf-8")
+    return "paying.py:app"
+
+
+def test_check_names_what_an_agent_may_do_alone(cli: Cli, file: str) -> None:
+    answer = cli("policy", "check", file)
+    assert answer.code == 0, answer
+    assert "Without a person: pay(amount='49') of clerk (rule 'small', until 2099-12-31)." in answer.out
+
+
+def test_check_finds_the_rule_that_never_decides(cli: Cli, file: str) -> None:
+    answer = cli("policy", "check", "paying.py:beaten", "--json")
+    assert answer.code == 1
+    assert answer.json["unreachable"] == ["small"]
+    assert [each[:2] for each in answer.json["overlaps"]] == [["never", "small"]]
+
+
+def test_try_says_which_rule_decides(cli: Cli, file: str) -> None:
+    small = cli("policy", "try", file, "pay", "--by", "clerk", "--arg", "amount=50", "--json")
+    assert small.json == [{"caller": "clerk", "verdict": "allow", "rule": "small", "reason": ""}]
+    large = cli("policy", "try", file, "pay", "--arg", "amount=51", "--json")
+    assert [(row["caller"], row["verdict"]) for row in large.json] == [("clerk", "hold"), ("settle", "hold")]
+    assert cli("policy", "try", file, "nothing").code == 3
+    assert cli("policy", "try", file, "pay", "--arg", "amount").code == 6
+
+
+def test_the_matrix_lists_who_may_do_what(cli: Cli, file: str) -> None:
+    rows = {(row["caller"], row["action"]): row["verdicts"] for row in cli("policy", "matrix", file, "--json").json}
+    assert rows[("clerk", "pay")] == ["allow", "hold"]
+    assert rows[("clerk", "look")] == ["allow"]
+    assert rows[("settle", "pay")] == ["hold"]
+    assert "clerk (agent)" in cli("policy", "matrix", file).out

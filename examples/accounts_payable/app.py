@@ -6,9 +6,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from backstay import App, Client, Queue
+from backstay import App, Client, Models, Queue
 from examples.accounts_payable import actions, erp
 from examples.accounts_payable.inbox_folder import InboxFolder
+from examples.accounts_payable.investigation import investigator
 from examples.accounts_payable.models import Document
 from examples.accounts_payable.process import pay_invoice, process_invoice
 
@@ -29,7 +30,14 @@ QUEUES = (
     Queue(name="operators", owner="it-service", about="Cases that cannot go on until something is mended"),
 )
 
-app = App("accounts-payable", workflows=[process_invoice, pay_invoice], queues=QUEUES)
+WORKFLOWS = [process_invoice, pay_invoice, investigator]
+
+app = App("accounts-payable", workflows=WORKFLOWS, queues=QUEUES)
+
+
+def assisted(models: Models) -> App:
+    """The same application with an agent that looks into every exception before a person does."""
+    return App("accounts-payable", workflows=WORKFLOWS, queues=QUEUES, models=models, settings={"investigate": True})
 
 
 def set_up(home: Path) -> None:

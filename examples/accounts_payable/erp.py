@@ -21,7 +21,7 @@ from typing import Any, Literal, TypeVar, cast
 from backstay.errors import NotRetryable
 from examples.accounts_payable.figures import key as bare
 from examples.accounts_payable.figures import masked
-from examples.accounts_payable.models import Order, OrderLine, Posting, Vendor
+from examples.accounts_payable.models import Booked, Order, OrderLine, Posting, Vendor
 
 HERE = Path(__file__).parent
 HANG_SECONDS = 20.0
@@ -92,6 +92,23 @@ class Erp:
                 return _order(db, head) if head else None
 
         return self._perform("find_order", number, work)
+
+    def orders_of(self, vendor_id: str) -> list[Order]:
+        """All orders of a vendor."""
+        with self.transaction() as db:
+            return [_order(db, head) for head in _all(db, "orders_of_vendor", vendor_id=vendor_id)]
+
+    def invoices_of(self, vendor_id: str) -> list[Booked]:
+        """What the books hold of a vendor, newest first."""
+        with self.transaction() as db:
+            return [Booked(**dict(row)) for row in _all(db, "invoices_of_vendor", vendor_id=vendor_id)]
+
+    def vendors_like(self, name: str) -> list[Vendor]:
+        """Vendors of which a name has a word of four letters or more in common with this one."""
+        words = {word for word in name.casefold().split() if len(word) > 3}
+        with self.transaction() as db:
+            rows = _all(db, "all_vendors")
+        return [_vendor(row, "") for row in rows if words & set(row["name"].casefold().split())]
 
     def cost_centres(self) -> dict[str, str]:
         """Which cost centre pays for lines with which word."""

@@ -41,6 +41,16 @@ SELECT * FROM vendors WHERE id = :id;
 -- order_of_vendor: an order, if it is this vendor's
 SELECT * FROM orders WHERE number_key = :number_key AND vendor_id = :vendor_id;
 
+-- orders_of_vendor: all orders of a vendor
+SELECT * FROM orders WHERE vendor_id = :vendor_id ORDER BY number_key;
+
+-- invoices_of_vendor: what the books hold of a vendor, newest first
+SELECT number, issued, total, currency, order_key AS po_number, status
+FROM invoices WHERE vendor_id = :vendor_id ORDER BY issued DESC, id DESC;
+
+-- all_vendors: the master data
+SELECT * FROM vendors ORDER BY id;
+
 -- order_lines: the lines of an order
 SELECT * FROM order_lines WHERE order_key = :order_key ORDER BY line;
 

@@ -175,6 +175,17 @@ class Seen(Frozen):
     total: str = ""
 
 
+class Booked(Frozen):
+    """An invoice in the books."""
+
+    number: str
+    issued: date
+    total: Decimal
+    currency: str
+    po_number: str
+    status: Literal["posted", "cancelled"]
+
+
 class Posting(Frozen):
     """Everything that the ERP needs to create the invoice."""
 

@@ -1,7 +1,8 @@
 """Accounts payable as a workflow: from a document that arrived to an invoice posted, sent back or waiting.
 
 Every exception is a task in the queue of those who can settle it; what they fill in decides whether the case
-goes on. Nothing is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is
+goes on. With a model configured, an agent looks into each exception first, and the person is shown what it found.
+Nothing is decided by who is faster: see `arrivals.py` for how "seen before" stays the same whatever is
 killed when.
 """
 
@@ -9,7 +10,7 @@ from __future__ import annotations
 
 from decimal import Decimal
 
-from backstay import ActionDenied, ActionFailed, approval, start, task, workflow
+from backstay import ActionDenied, ActionFailed, approval, setting, start, task, workflow
 from examples.accounts_payable.actions import (
     alert_it,
     claim_number,
@@ -24,6 +25,7 @@ from examples.accounts_payable.actions import (
     value_in_euro,
     vendor_by_id,
 )  # fmt: skip
+from examples.accounts_payable.investigation import investigator
 from examples.accounts_payable.models import (
     Document,
     DuplicateJudged,
@@ -36,6 +38,7 @@ from examples.accounts_payable.models import (
     VendorFound,
 )  # fmt: skip
 from examples.accounts_payable.rules import (
+    advised,
     coded,
     corrected,
     mismatches,
@@ -76,7 +79,9 @@ async def process_invoice(document: Document) -> Outcome:
     vendor, named = await find_vendor(invoice), invoice.vendor
     while vendor_unusable(vendor):
         problem = vendor_problem(vendor, named)
-        found = await task("vendor-set-up", show={**facts, "record": vendor, "problem": problem}, form=VendorFound)
+        shown = {**facts, "record": vendor, "problem": problem}
+        advice = await investigator(shown) if await setting("investigate") else None
+        found = await task("vendor-set-up", show=advised(shown, advice), form=VendorFound)
         if found.verdict == "reject":
             return Outcome.rejected(found.comment)
         vendor, named = await vendor_by_id(found.vendor_id), found.vendor_id
@@ -84,27 +89,34 @@ async def process_invoice(document: Document) -> Outcome:
     order, named = await find_order(invoice.po_number, vendor.id), invoice.po_number
     while order is None:
         problem = order_problem(vendor, named)
-        answer = await task("missing-po", show={**facts, "record": vendor, "problem": problem}, form=OrderFound)
+        shown = {**facts, "record": vendor, "problem": problem}
+        advice = await investigator(shown) if await setting("investigate") else None
+        answer = await task("missing-po", show=advised(shown, advice), form=OrderFound)
         if answer.verdict == "reject":
             return Outcome.rejected(answer.comment)
         order, named = await find_order(answer.po_number, vendor.id), answer.po_number
 
     seen = await claim_number(document, vendor.id, invoice.number)
     if seen:
-        judged = await task("possible-duplicate", show={**facts, "seen": seen}, form=DuplicateJudged)
+        shown = {**facts, "record": vendor, "seen": seen}
+        advice = await investigator(shown) if await setting("investigate") else None
+        judged = await task("possible-duplicate", show=advised({**facts, "seen": seen}, advice), form=DuplicateJudged)
         if judged.verdict == "duplicate":
             return Outcome.duplicate(judged.comment)
 
     match, problem = await match_invoice(invoice, order), "nothing says who pays for these lines"
     while uncoded_lines(match):
         shown = {**facts, "lines": uncoded_lines(match), "problem": problem}
-        coding = await task("coding", show=shown, form=LinesCoded)
+        advice = await investigator(shown) if await setting("investigate") else None
+        coding = await task("coding", show=advised(shown, advice), form=LinesCoded)
         if coding.verdict == "reject":
             return Outcome.rejected(coding.comment)
         match, problem = coded(match, coding.lines), "these lines still have no cost centre"
     differences = mismatches(match)
     if differences:
-        judgement = await task("mismatch", show={**facts, "order": order, "off": differences}, form=MismatchJudged)
+        shown = {**facts, "order": order, "off": differences}
+        advice = await investigator(shown) if await setting("investigate") else None
+        judgement = await task("mismatch", show=advised(shown, advice), form=MismatchJudged)
         if judgement.verdict == "reject":
             return Outcome.rejected(judgement.comment)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from decimal import Decimal
+from typing import Any
 
 from backstay import DecisionTable, rule
+from backstay.types import Finding
 from examples.accounts_payable.models import (
     Coded,
     Document,
@@ -113,6 +115,14 @@ def mismatches(match: Match) -> list[str]:
     if abs(match.net_off) > ROUNDING:
         found.append(f"the lines are {match.net_off} away from the net total")
     return found
+
+
+@rule
+def advised(shown: dict[str, Any], finding: Finding[Any] | None) -> dict[str, Any]:
+    """What a person is shown, with what the agent found out; where it was not asked, or did not get there, without."""
+    if finding is None or finding.reason != "goal-met":
+        return shown
+    return {**shown, "advice": finding.output, "evidence": finding.evidence}
 
 
 @rule

@@ -101,6 +101,15 @@ async def test_it_plans_looks_and_finishes_with_evidence() -> None:
         assert (found["steps"], found["tool_calls"]) == (3, 1)
 
 
+async def test_its_log_says_what_the_model_wanted_and_what_that_cost() -> None:
+    async with harness(app_with(LOOK, GOOD, usd="0.01")) as it:
+        await it.start(check, number="7")
+        child = next(row.id for row in it.client.runs() if row.workflow == "resolver")
+        lines = [line for line in it.log(child) if line.text.startswith("scripted wants")]
+    assert [line.text for line in lines] == ["scripted wants find_order", "scripted wants finish"]
+    assert dict(lines[0].details)["cost"].endswith("0.01 USD")
+
+
 NOT_THERE = ("They said so.", "o1", "the customer agreed")
 STOPS = {
     "a claim without support does not count": ([LOOK, finish({"cause": "x"}, NOT_THERE), GOOD], "goal-met: freight"),

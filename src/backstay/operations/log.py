@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
-from typing import Any, Final, Literal, TypeAlias
+from typing import Any, Final, Literal, TypeAlias, cast
 
 from backstay import events as ev
 from backstay.engine.cancelling import in_words
@@ -19,6 +19,9 @@ from backstay.operations.items import given_to, in_place
 from backstay.operations.wording import moment, pairs, plain, span
 from backstay.store.views import Run, Stored
 from backstay.types import Json
+
+ASKED: Final = "ask_model"
+"""The action by which an agent asks its model."""
 
 Mark: TypeAlias = Literal[
     "start",
@@ -163,10 +166,24 @@ class Teller:
         return details
 
     def returned(self, seq: int, event: ev.CallReturned) -> None:
+        if event.action == ASKED and isinstance(event.result, dict):
+            self.replied(seq, event, event.result)
+            return
         again = f", attempt {event.attempt}" if event.attempt > 1 else ""
         result = _kept_aside(event, "/result") or plain(event.result)
         words = f"{self.about(event.command, event.action)}{again}"
         self.add(seq, event, self.mark(event.command), words, [*self.given(event), ("→", result)])
+
+    def replied(self, seq: int, event: ev.CallReturned, reply: dict[str, Json]) -> None:
+        """What an agent's model answered: which tools it wants, or what it says, and what that cost."""
+        calls = cast("list[dict[str, Json]]", reply.get("calls") or [])
+        wants = ", ".join(str(call.get("tool")) for call in calls)
+        given = [(str(call.get("tool")), plain(call.get("problem") or call.get("args"))) for call in calls]
+        said = [("says", plain(reply["text"]))] if reply.get("text") else []
+        usd = "price unknown" if reply.get("usd") is None else f"{reply['usd']} USD"
+        tokens = f"{reply.get('input_tokens', 0)} tokens in, {reply.get('output_tokens', 0)} out, {usd}"
+        words = f"{reply.get('model') or 'the model'} wants {wants}" if calls else f"{reply.get('model')} answers"
+        self.add(seq, event, self.mark(event.command), words, [*said, *given, ("cost", tokens)])
 
     def attempt_failed(self, seq: int, event: ev.AttemptFailed) -> None:
         again = f"tried again at {moment(event.retry_at, date=False)}"

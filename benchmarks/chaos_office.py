@@ -30,6 +30,7 @@ from backstay.store.clock import Clock
 from examples.accounts_payable import app as payables
 from examples.accounts_payable.app import start_cases
 from examples.accounts_payable.inbox_folder import InboxFolder
+from examples.accounts_payable.investigation import investigator
 from examples.accounts_payable.process import pay_invoice, process_invoice
 from examples.leave_request import app as leave
 from examples.leave_request.actions import notify
@@ -57,7 +58,7 @@ BOARD: Final = ("ada", "bela", "chen", "dora")
 
 app = App(
     "chaos",
-    workflows=[process_invoice, pay_invoice, request_leave, agree],
+    workflows=[process_invoice, pay_invoice, investigator, request_leave, agree],
     queues=[
         *payables.QUEUES,
         *(queue for queue in leave.QUEUES if queue.name not in {named.name for named in payables.QUEUES}),

@@ -17,13 +17,16 @@ from backstay.ai.transcripts import ToolCall
 from backstay.types import Json
 
 Fault: TypeAlias = Literal[
-    "429", "500", "400", "hang", "cut", "malformed", "bad-arguments", "wrong-tool", "wrong-arguments"
-]
-"""429, 500, 400: that status. hang: no answer. cut: the connection ends in the middle of the answer. malformed: an answer
+    "429", "500", "400", "401", "404", "hang", "cut", "malformed", "bad-arguments", "wrong-tool", "wrong-arguments", "uncounted"
+]  # fmt: skip
+"""A number: that status. hang: no answer. cut: the connection ends in the middle of the answer. malformed: an answer
 that is not JSON. bad-arguments: a call of a tool whose arguments are not JSON. wrong-tool: a tool that is not there.
-wrong-arguments: arguments that do not fit the schema."""
+wrong-arguments: arguments that do not fit the schema. uncounted: an answer that does not say what it used."""
 
-STATUS: Final[Mapping[str, str]] = {"429": "Too Many Requests", "500": "Internal Server Error", "400": "Bad Request"}
+STATUS: Final[Mapping[str, str]] = {
+    "429": "Too Many Requests", "500": "Internal Server Error", "400": "Bad Request", "401": "Unauthorized",
+    "404": "Not Found",
+}  # fmt: skip
 
 SPOILED: Final = "call_spoiled"
 """Id of a call that a fault has spoiled: the turn that it took the place of comes next."""
@@ -88,7 +91,10 @@ class FakeProvider:
         message = self._message(body, fault)
         if body.get("stream"):
             return await _stream(writer, body, message, cut=fault == "cut")
-        text = b"{not json" if fault == "malformed" else json.dumps(_completion(body, message)).encode()
+        whole = _completion(body, message)
+        if fault == "uncounted":
+            del whole["usage"]
+        text = b"{not json" if fault == "malformed" else json.dumps(whole).encode()
         if fault == "cut":
             writer.write(_head("200 OK", "application/json", len(text)) + text[: len(text) // 2])
             await writer.drain()

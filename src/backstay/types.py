@@ -5,13 +5,14 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from typing import Annotated, Any, Final, Generic, Literal, TypeAlias, TypeVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic.json_schema import SkipJsonSchema
 from pydantic_core import PydanticSerializationError, from_json, to_json, to_jsonable_python
 
 from backstay.errors import InvalidInput
@@ -51,40 +52,163 @@ class IdempotencyKey(str):
 
 
 class Mask:
-    """Parameter type of an action that sends a case's texts out: the engine fills it with what is private there."""
+    """Parameter type of an action that sends a case's texts out: the engine fills it with what is private there.
 
-    __slots__ = ("_detect", "_tokens")
+    A private text is found as it is and as JSON writes it. One that is shorter than MIN_SECRET would be found in any word:
+    it is hidden where it is all of a value, or a whole string or number of JSON; elsewhere it stays.
+    """
+
+    __slots__ = ("_detect", "_private", "_values")
 
     def __init__(self, tokens: Mapping[str, str], detect: Callable[[str], Mapping[str, str]] | None = None) -> None:
-        self._tokens = dict(tokens)
-        """Private text -> its pseudonym, which begins with the data class."""
+        self._private: dict[str, _Private] = {}
+        self._values: dict[str, str] = {}
+        """Pseudonym -> the text that it stands for."""
         self._detect = detect
+        for text, token in tokens.items():
+            self._learn(text, token)
 
     def hide(self, value: Json, *, allowed: Collection[str] = ()) -> Json:
-        """The value with a pseudonym for every private text in it whose data class is not among those allowed."""
+        """The value with a pseudonym for every private text in it whose data class is not among those allowed.
+
+        Before a mark that the text was cut, the beginning of a private text is hidden too; nothing turns that back.
+        """
         if isinstance(value, dict):
             return {self.hide(key, allowed=allowed): self.hide(item, allowed=allowed) for key, item in value.items()}
         if isinstance(value, list):
             return [self.hide(item, allowed=allowed) for item in value]
-        if not isinstance(value, str):
+        if value is None or isinstance(value, bool):
             return value
-        if self._detect is not None:
-            self._tokens.update(self._detect(value))
-        for text in sorted((text for text in self._tokens if text in value), key=len, reverse=True):
-            if self._tokens[text].partition(":")[0] not in allowed:
-                value = value.replace(text, self._tokens[text])
-        return value
+        for text, token in self._detect(str(value)).items() if self._detect is not None else ():
+            self._learn(_unescaped(text), token)
+            if text not in self._private[_unescaped(text)].forms:
+                self._learn(text, token)
+        if isinstance(value, str):
+            return _replaced(value, self._found(value, allowed))
+        whole = self._private.get(str(value))
+        return value if whole is None or whole.data_class in allowed else whole.token
 
     def show(self, value: Json) -> Json:
-        """The value with every pseudonym that was given out turned back into its text."""
+        """The value with every pseudonym that was given out turned back into its text, as it is outside of JSON."""
         if isinstance(value, dict):
             return {self.show(key): self.show(item) for key, item in value.items()}
         if isinstance(value, list):
             return [self.show(item) for item in value]
-        if isinstance(value, str):
-            for text, token in self._tokens.items():
-                value = value.replace(token, text)
-        return value
+        if not isinstance(value, str):
+            return value
+        places = [(at, at + len(token), text) for token, text in self._values.items() for at in _places(token, value)]
+        return _replaced(value, places, within=False)
+
+    def _learn(self, text: str, token: str) -> None:
+        """Take in a private text. Where its pseudonym already stands for another, as parts of one value, it is numbered."""
+        if not text or text == token:
+            return
+        name, number = token, 1
+        while self._values.setdefault(name, text) != text:
+            number += 1
+            name = f"{token}/{number}"
+        forms = _forms(text) if len(text) >= MIN_SECRET else ()
+        self._private[text] = _Private(name, name.partition(":")[0], forms, _alone(text))
+
+    def _found(self, value: str, allowed: Collection[str]) -> Iterator[Span]:
+        cuts = _places(CUT, value)
+        for private in self._private.values():
+            if private.data_class in allowed:
+                continue
+            for form in private.forms:
+                yield from ((at, at + len(form), private.token) for at in _places(form, value))
+                for at in cuts:
+                    if begun := _begun(form, value[max(0, at - len(form) + 1) : at]):
+                        yield at - begun, at, f"{private.data_class}:(cut)"
+            if private.alone is not None:
+                yield from ((*match.span(), private.token) for match in private.alone.finditer(value))
+
+
+Span: TypeAlias = tuple[int, int, str]
+"""From where to where in a text, and what is to stand there."""
+
+MIN_SECRET: Final = 4
+"""Shorter private texts are not searched for in other text."""
+
+CUT: Final = " ... (cut)"
+"""What stands at the end of a text of which the rest was left out."""
+
+NESTED: Final = 3
+"""So often may JSON lie in texts of JSON for a private text within to be found."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Private:
+    token: str
+    data_class: str
+    forms: tuple[str, ...]
+    """How it may be written; each is searched for anywhere."""
+    alone: re.Pattern[str] | None
+    """Finds it where it is a whole string or number of JSON."""
+
+
+def _forms(text: str) -> tuple[str, ...]:
+    """A text as it is, and escaped as JSON does it, with and without letters beyond ASCII."""
+    found, last = dict.fromkeys([text]), [text]
+    for _ in range(NESTED):
+        last = [json.dumps(form, ensure_ascii=plain)[1:-1] for form in last for plain in (False, True)]
+        last = [form for form in dict.fromkeys(last) if form not in found]
+        found.update(dict.fromkeys(last))
+    return tuple(found)
+
+
+def _alone(text: str) -> re.Pattern[str] | None:
+    """What finds a short text, or a number that JSON writes in another way, as a whole string or number."""
+    parts: list[str] = []
+    if len(text) < MIN_SECRET:
+        either = "|".join(map(re.escape, _forms(text)))
+        parts.append(rf'(?<=")(?:{either})(?=\\*")|\A(?:{either})\Z')
+    number = canonical(json.loads(text)) if _NUMBER.fullmatch(text) else ""
+    if number and (len(text) < MIN_SECRET or number != text):
+        parts.append(rf"(?:\A|(?<=[:\[,])|(?<=\] )){re.escape(number)}(?=[,}}\]]|\Z)")
+    return re.compile("|".join(parts)) if parts else None
+
+
+_NUMBER: Final = re.compile(r"-?(?:0|[1-9]\d{0,30})(?:\.\d{1,30})?(?:[eE][+-]?\d{1,2})?")
+
+
+def _unescaped(text: str) -> str:
+    """What a piece of a JSON string stands for; the text itself where it cannot be one."""
+    if "\\" not in text:
+        return text
+    try:
+        return json.loads(f'"{text}"')
+    except ValueError:
+        return text
+
+
+def _places(part: str, text: str) -> list[int]:
+    found: list[int] = []
+    at = text.find(part)
+    while at >= 0:
+        found.append(at)
+        at = text.find(part, at + len(part))
+    return found
+
+
+def _begun(form: str, before: str) -> int:
+    """How many characters at the end of a text are the beginning of a private one; 0 for fewer than MIN_SECRET."""
+    starts = _places(form[:MIN_SECRET], before)
+    return next((len(before) - at for at in starts if form.startswith(before[at:])), 0)
+
+
+def _replaced(text: str, spans: Iterable[Span], *, within: bool = True) -> str:
+    """The text with something else at some places: the longest first, and of two that overlap both.
+
+    within: whether what only overlaps another place counts.
+    """
+    pieces: list[str] = []
+    end = 0
+    for start, stop, put in sorted(spans, key=lambda span: (span[0], -span[1])):
+        if start >= end or (within and stop > end):
+            pieces += [text[end:start], put]
+            end = stop
+    return "".join([*pieces, text[end:]])
 
 
 @dataclass(frozen=True)
@@ -146,6 +270,20 @@ class Decision(BaseModel):
     code: str = ""
     """The queue's own word for the reason."""
     at: datetime
+    voters: SkipJsonSchema[list[str]] = []
+    """Everybody who voted for what was decided, `by` included; empty when it expired. Written as JSON only where there
+    are several, so that what one person decided reads as it always did."""
+
+    @model_validator(mode="before")
+    @classmethod
+    def _alone(cls, given: Any) -> Any:
+        alone = isinstance(given, dict) and "voters" not in given and given.get("by")
+        return {**given, "voters": [given["by"]]} if alone else given
+
+    @model_serializer(mode="wrap")
+    def _written(self, write: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        said: dict[str, Any] = write(self)
+        return said if len(self.voters) > 1 else {name: value for name, value in said.items() if name != "voters"}
 
 
 class Done(BaseModel):

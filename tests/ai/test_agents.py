@@ -153,6 +153,18 @@ async def test_without_a_known_price_a_limit_of_money_allows_nothing() -> None:
     assert "price" in found["why"]
 
 
+async def test_it_asks_nothing_more_when_its_time_is_up() -> None:
+    slow = writer("propose", minutes=5)
+    model = ScriptedModel([LOOK, MAIL, END])
+    async with harness(App("agents", workflows=[slow], models=Models(careful=model))) as it:
+        run = await it.start(slow, input="7")
+        await it.advance("10m")
+        await it.approve(it.waits(run)[0].id, by="ann")
+        found = await it.result(run)
+    assert (found["reason"], found["why"]) == ("limit", "it took longer than its 5 minutes")
+    assert len(model.asked) == 2
+
+
 # --- what it may do -----------------------------------------------------------------------------------
 
 

@@ -156,3 +156,12 @@ def test_the_audit_holds_with_people_in_the_chain(office: Cli) -> None:
     office("people", "key", "ann", "--as", "ann")
     office("people", "revoke", "ann", "--as", "root")
     assert office("audit", "verify", "--json").json["ok"] is True
+
+
+def test_an_installation_can_be_closed_before_its_first_run(cli: Cli, project: Path) -> None:
+    nobody = cli("people", "add", "ann", "--role", "approver", "--as", "root", "--json")
+    assert nobody.code == 3
+    assert "`backstay people add NAME --role administrator` makes one" in nobody.json["error"]["message"]
+    assert not (project / ".backstay").exists()
+    assert cli("people", "add", "root", "--role", "administrator", "--as", "root").code == 0
+    assert cli("start", "app.py:reimburse", "-i", "claim.employee=eve", "-i", "claim.amount=4", "--as", "eve").code == 4

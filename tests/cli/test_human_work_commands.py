@@ -344,3 +344,33 @@ def test_without_a_worker_the_queues_rules_still_hold(cli: Cli, begin: Begin, se
     assert refused.code != 0
     assert "not among those who work on queue 'board'" in refused.json["error"]["message"]
     assert cli("approve", run, "--as", "bea", "--json").code == 0
+
+
+def test_after_one_vote_of_two_it_says_what_is_missing(cli: Cli, begin: Begin) -> None:
+    run = begin("invest", "a hall")
+    told = cli("approve", run, "--as", "bea").out
+    assert "It still needs 1 more vote." in told
+    assert "now waits" not in told
+
+
+def test_what_waits_can_be_read_on_a_narrow_screen(
+    cli: Cli, begin: Begin, served: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begin("tidy", "the attic")
+    served.stop()
+    monkeypatch.setenv("COLUMNS", "80")
+    told = cli("waits").out
+    assert "tidy the attic" in told
+    assert "hands (hans)" in told
+    assert max(map(len, told.splitlines())) <= 80
+
+
+def test_files_are_listed_with_a_readable_time(cli: Cli, begin: Begin, office: Path) -> None:
+    run = begin("buy", "a desk")
+    (office / "a.txt").write_bytes(b"x")
+    cli("comment", run, "look", "--file", "a.txt", "--as", "ann")
+    told = cli("files", run).out
+    assert "a.txt" in told
+    assert "None" not in told
+    assert "Z" not in told
+    assert "Written to kept" in cli("files", run, "--out", "kept").out

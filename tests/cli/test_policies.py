@@ -62,7 +62,10 @@ def test_check_finds_the_rule_that_never_decides(cli: Cli, file: str) -> None:
 
 def test_try_says_which_rule_decides(cli: Cli, file: str) -> None:
     small = cli("policy", "try", file, "pay", "--by", "clerk", "--arg", "amount=50", "--json")
-    assert small.json == [{"caller": "clerk", "verdict": "allow", "rule": "small", "reason": ""}]
+    assert small.json == [
+        {"caller": "clerk", "verdict": "allow", "stage": "policy", "rule": "small", "reason": "",
+         "remark": "arguments are incomplete: account missing"},
+    ]  # fmt: skip
     large = cli("policy", "try", file, "pay", "--arg", "amount=51", "--json")
     assert [(row["caller"], row["verdict"]) for row in large.json] == [("clerk", "hold"), ("settle", "hold")]
     assert cli("policy", "try", file, "nothing").code == 3
@@ -75,3 +78,41 @@ def test_the_matrix_lists_who_may_do_what(cli: Cli, file: str) -> None:
     assert rows[("clerk", "look")] == ["allow"]
     assert rows[("settle", "pay")] == ["hold"]
     assert "clerk (agent)" in cli("policy", "matrix", file).out
+
+
+def test_try_says_the_verdict_the_rule_and_the_whole_reason_on_a_narrow_screen(
+    cli: Cli, file: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    told = cli("policy", "try", file, "pay", "--arg", "amount=51").out
+    (held,) = cli("policy", "try", file, "pay", "--by", "clerk", "--arg", "amount=51", "--json").json
+    assert f"pay by clerk: hold (rule '{held['rule']}')" in told
+    assert "pay by settle: hold (rule " in told
+    assert held["reason"] in " ".join(told.split())
+    assert "arguments are incomplete: account missing" in told
+
+
+def test_try_knows_who_calls_what(cli: Cli, file: str) -> None:
+    def error(*arguments: str) -> str:
+        return cli("policy", "try", file, *arguments, "--json").json["error"]["message"]
+
+    assert error("look", "--by", "settle") == "'settle' does not call 'look'; clerk does"
+    assert error("look", "--by", "nobody").startswith("there is no workflow or agent 'nobody' ")
+    assert error("lock").startswith("there is no action 'lock' ")
+
+
+def test_try_refuses_arguments_that_the_gate_will_refuse(cli: Cli, file: str) -> None:
+    for wrong in ("amount=much", "colour=red"):
+        (row,) = cli("policy", "try", file, "pay", "--by", "clerk", "--arg", wrong, "--json").json
+        assert (row["verdict"], row["stage"], row["rule"]) == ("deny", "arguments", "")
+        assert wrong.partition("=")[0] in row["reason"]
+    whole = ("policy", "try", file, "pay", "--by", "clerk", "--arg", "account=7", "--arg", "amount=50")
+    assert cli(*whole, "--json").json[0]["remark"] == ""  # an account is a text, also one of digits
+    assert "pay by clerk: allow (rule 'small')" in cli(*whole).out
+    assert "pay by clerk: deny (stage arguments)" in cli(*whole, "--arg", "colour=red").out
+
+
+def test_one_rule_is_not_called_rules(cli: Cli, file: str) -> None:
+    told = cli("policy", "check", "paying.py:app").out
+    assert "rule," in told or "rules," in told
+    assert "1 rules" not in told

@@ -18,6 +18,20 @@ async def late(name: str) -> str:
     return f"{name} {time.time()}"
 """
 
+AGENT = """
+from backstay import Agent, action
+from pydantic import BaseModel
+
+class Out(BaseModel):
+    text: str
+
+@action(effect="read")
+async def look(number: str) -> str:
+    return number
+
+refunds = Agent("refunds", goal="Find out whether to refund.", tools=[look], output=Out)
+"""
+
 
 def test_a_new_project_passes_its_check_and_its_test(cli: Cli, project: Path) -> None:
     assert cli("check", "app.py").code == 0
@@ -63,6 +77,15 @@ def test_check_takes_directories_and_names_what_is_missing(cli: Cli, project: Pa
     assert cli("check", "nofile.py", "--json").code == 3
     (project / "bare").mkdir()
     assert cli("check", "bare", "--json").code == 3
+
+
+def test_check_lists_an_agent_where_it_is_made(cli: Cli, project: Path) -> None:
+    (project / "pol.py").write_text(AGENT, "utf-8")
+    (project / "user.py").write_text("from pol import refunds\n", "utf-8")
+    answer = cli("check", "pol.py", "user.py")
+    assert [line.partition("  version ")[0] for line in answer.out.splitlines()] == ["ok  pol.py:refunds (agent)"]
+    assert [agent["name"] for agent in cli("check", "pol.py", "--json").json["agents"]] == ["refunds"]
+    assert cli("check", "user.py").out.startswith("No workflow, agent or rule in it")
 
 
 def test_check_points_at_the_line(cli: Cli, project: Path) -> None:

@@ -11,6 +11,7 @@ import pytest
 from typed import Cli, Start, Worker
 
 from backstay.operations import sweep
+from backstay.operations.wording import counted
 
 
 @pytest.fixture
@@ -193,3 +194,8 @@ def test_a_case_without_its_definition_is_named_and_not_left_out(
     answer = cli("replay", "--all", "--with", stricter, "--json")
     assert (answer.code, answer.json["different"]) == (1, 1)
     assert [failure["run"] for failure in answer.json["failures"]] == [lost]
+
+
+def test_one_is_not_several() -> None:
+    assert [counted(number, "branch", "branches") for number in (0, 1, 2)] == ["0 branches", "1 branch", "2 branches"]
+    assert [counted(number, "run") for number in (1, 2)] == ["1 run", "2 runs"]

@@ -204,3 +204,24 @@ def test_after_a_decision_it_says_what_came_next(cli: Cli, worker: Worker, claim
 
 def test_dev_does_not_wait_for_a_file_that_is_not_there(cli: Cli, project: Path) -> None:
     assert cli("dev", "nowhere.py", "--json").code == 3
+
+
+NUMBERED = """
+from backstay import App, workflow
+
+@workflow
+async def book(number: str, lines: int, note: str | None = None) -> str:
+    return f"{number}, {lines}, {note}"
+
+app = App("numbered", workflows=[book])
+"""
+
+
+def test_digits_are_a_text_where_a_text_is_declared(cli: Cli, project: Path) -> None:
+    (project / "numbered.py").write_text(NUMBERED, "utf-8")
+    given = ("-i", "number=7", "-i", "lines=2", "-i", "note=true")
+    assert cli("start", "numbered.py:book", *given, "--json").json["result"] == "7, 2, true"
+    wrong = cli("start", "numbered.py:book", "-i", "number=7", "-i", "lines=many", "--json")
+    assert set(wrong.json["error"]["fields"]) == {"lines"}
+    quoted = cli("start", "numbered.py:book", "-i", '{"number": 7, "lines": 2}', "--json")
+    assert set(quoted.json["error"]["fields"]) == {"number"}

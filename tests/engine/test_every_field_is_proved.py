@@ -24,30 +24,43 @@ APPS = (golden_stories, golden_people)
 STORIES = {name: (stories.app, story) for stories in APPS for name, story in stories.STORIES.items() if "/" not in name}
 
 PROVED = {
-    "call_intended": ("command", "site", "action", "args", "key", "path"),
-    "call_returned": ("command", "site", "action", "path"),
-    "call_failed": ("command", "site", "action"),
-    "call_denied": ("command", "site", "action"),
-    "call_drafted": ("command", "site", "action", "args"),
-    "call_queued": ("command", "site", "action"),
+    "call_intended": ("command", "site", "action", "args", "key", "path", "effect", "approval"),
+    "call_returned": ("command", "site", "action", "args", "path", "approval"),
+    "call_failed": ("command", "site", "action", "path"),
+    "call_denied": ("command", "site", "action", "path"),
+    "call_drafted": ("command", "site", "action", "args", "path", "effect"),
+    "call_queued": ("command", "site", "action", "args", "path"),
+    "call_retried": ("command",),
+    "call_settled": ("command",),
     "call_unknown": ("command", "site", "action"),
-    "attempt_failed": ("command", "site", "action"),
-    "approval_requested": ("command", "site", "queue", "show", "action", "args", "path"),
+    "attempt_failed": ("command", "site", "action", "path"),
+    "approval_requested": (
+        "command", "site", "queue", "show", "action", "args", "path", "due", "title", "quorum", "reject", "exclude",
+    ),
     "approval_decided": ("command",),
-    "task_opened": ("command", "site", "queue", "title"),
+    "task_opened": ("command", "site", "queue", "title", "show", "form", "path"),
     "task_completed": ("command",),
-    "wait_opened": ("command", "site", "name"),
-    "timer_set": ("command", "site"),
+    "vote_cast": ("command",),
+    "item_claimed": ("command",),
+    "item_released": ("command",),
+    "item_reassigned": ("command",),
+    "item_asked": ("command",),
+    "item_answered": ("command",),
+    "item_commented": ("command",),
+    "item_reminded": ("command",),
+    "item_escalated": ("command",),
+    "wait_opened": ("command", "site", "name", "due", "path"),
+    "timer_set": ("command", "site", "due", "path"),
     "timer_fired": ("command",),
-    "child_started": ("command", "site", "workflow"),
-    "drawn": ("command", "site", "what"),
+    "child_started": ("command", "site", "workflow", "detached", "path"),
+    "child_ended": ("command",),
+    "drawn": ("command", "site", "what", "path"),
     "noted": ("command", "site", "text", "data", "path"),
     "run_finished": ("result", "path"),
     "run_failed": ("fault", "path"),
-    "run_cancelled": ("reason",),
-}
+    "run_cancelled": ("reason", "path"),
+}  # fmt: skip
 """Kind of event -> the fields of which replay knows what they must say."""
-ENDS = {"run_finished", "run_failed", "run_cancelled"}
 
 
 class Told:
@@ -73,14 +86,12 @@ class Told:
             return prove(reader, Payloads(self.home, reader), self.run)
 
     def fields(self) -> Iterator[tuple[int, str, str, Any]]:
-        """What the program decides, so not whom the gate asked, what a compensation is called with, and where it stands now."""
+        """What the program decides, so not whom the gate asked."""
         for seq, kind, body in self.events:
             said = json.loads(body)
-            held = {"queue"} if said.get("reason") and kind == "approval_requested" else set[str]()
-            undoes = {"args", "key"} if said.get("command", "").startswith("c") else set[str]()
-            open_end = set[str]() if self.events[-1][1] in ENDS else {"path"}
+            held = {"queue", "due"} if said.get("reason") and kind == "approval_requested" else set[str]()
             for name in PROVED.get(kind, ()):
-                if name in said and name not in held | undoes | open_end:
+                if name in said and name not in held:
                     yield seq, kind, name, said[name]
 
 
@@ -100,6 +111,14 @@ def other(name: str, value: Any) -> Any:
     match value:
         case str() if name == "command":
             return f"9{value.removeprefix('c')}"
+        case str() if name == "due":
+            return f"2027{value[4:]}"
+        case str() if name == "reject":
+            return "veto"
+        case str() if name == "effect":
+            return "read"
+        case bool():
+            return not value
         case str():
             return f"{value}9"
         case dict() if "message" in value:

@@ -550,3 +550,16 @@ async def test_calls_start_no_faster_than_the_action_allows() -> None:
         _, second, third = await it.result(await it.start(three_slow))
         assert second - begun >= 0.0099
         assert third - begun >= 0.0199
+
+
+async def test_of_two_who_retry_the_same_call_at_once_one_is_told_that_they_were_late() -> None:
+    down(3)
+    async with harness(app) as it:
+        run = await it.start(posts, what="a")
+        await it.advance("1m")
+        item = it.waits(run)[0].id
+        both = await asyncio.gather(
+            it.client.retry(item, by="dora"), it.client.retry(item, by="otto"), return_exceptions=True
+        )
+        assert sorted(type(each).__name__ for each in both) == ["Conflict", "int"]
+        assert len(it.events(run, "call_retried")) == 1

@@ -113,6 +113,7 @@ def admit(name: str, key: IdempotencyKey) -> str:
 
 
 begun, go_on = asyncio.Event(), asyncio.Event()
+asked, answer_now = asyncio.Event(), asyncio.Event()
 
 
 @action(effect="write")
@@ -134,12 +135,26 @@ async def slow_stay(patient: Patient) -> str:
     return await slow_admit(patient.name)
 
 
+@action(effect="read")
+async def slow_look(number: str) -> Patient:
+    asked.set()
+    await answer_now.wait()
+    return Patient(number=number, name="Wilhelmina Neu", iban=IBAN, town="Ulm")
+
+
+@workflow
+async def revisit(patient: Patient) -> str:
+    found = await slow_look(patient.number)
+    decision = await approval("doctors", show=found)
+    return "yes" if decision.approved else "no"
+
+
 @workflow
 async def outer(patient: Patient) -> str:
     return await start(stay, patient)
 
 
-app = App("erasing", workflows=[treat, pay, family, parent, kid, plain, stay, slow_stay, outer])
+app = App("erasing", workflows=[treat, pay, family, parent, kid, plain, stay, slow_stay, revisit, outer])
 ANN = {"number": "P-1", "name": NAME, "iban": IBAN, "town": "Ulm"}
 BOB = {"number": "P-2", "name": "Balduin Hagestolz", "iban": "FR7630006000011234567890189", "town": "Ulm"}
 
@@ -513,6 +528,79 @@ async def test_a_run_that_begins_meanwhile_is_not_overlooked(tmp_path: Path) -> 
         assert await it.result(run) == f"sent Dear {NAME}"
 
 
+@asynccontextmanager
+async def erasing(it: Harness, how: str, *, force: bool = False) -> AsyncIterator[asyncio.Task[Any]]:
+    """An erasure that was handed in and is held up by somebody else: by their lock before it is committed, or by their
+    look at the store after that, while the file is cleaned."""
+    journal = it.client._runner.journal
+    with closing(sqlite3.connect(it.home / "backstay.db", isolation_level=None)) as other:
+        task = asyncio.create_task(it.client.erase("P-1", by="dpo", reason="asked", force=force))
+        while not any(write.scrub for write in journal.unsynced):  # seen before the journal gets to it
+            assert not task.done(), task
+            await asyncio.sleep(0)
+        other.execute(how)
+        other.execute("SELECT count(*) FROM events").fetchall()
+        yield task
+
+
+async def written(it: Harness, erasure: asyncio.Task[Any]) -> None:
+    """Once a run has handed something in, behind an erasure."""
+    while len(it.client._runner.journal.unsynced) < 2:
+        await asyncio.sleep(0.001)
+    assert not erasure.done()
+
+
+@pytest.mark.parametrize("how", ["BEGIN IMMEDIATE", "BEGIN"])
+async def test_whoever_comes_back_while_they_are_erased_is_somebody_new(tmp_path: Path, how: str) -> None:
+    """Before the commit, and after it, while the file is cleaned."""
+    async with opened(tmp_path) as it:
+        old = await it.start(pay, customer="P-1", town="Ulm")
+        await it.approve(old, by="bob")
+        async with erasing(it, how) as erasure:
+            while how == "BEGIN" and it.client._reader.value("people_erased") is None:
+                await asyncio.sleep(0.001)
+            starting = asyncio.create_task(it.client.start(pay, {"customer": "P-1", "town": "Ulm"}))
+            await written(it, erasure)
+        assert (await erasure)["open"] == []
+        run = await starting
+        await it.settle()
+        await it.approve(run, by="bob")
+        assert persons(it, run).isdisjoint(persons(it, old))
+        assert await it.result(run) == f"sent {IBAN}"
+        with pytest.raises(ValueErased):
+            await it.result(old)
+        assert verify(tmp_path / "backstay.db").findings == []
+
+
+async def test_what_an_open_run_learns_while_its_person_is_erased_is_gone_with_them(tmp_path: Path) -> None:
+    async with opened(tmp_path) as it:
+        run = await it.client.start(revisit, {"patient": ANN})
+        await asked.wait()
+        before = persons(it, run)
+        async with erasing(it, "BEGIN IMMEDIATE", force=True) as erasure:
+            answer_now.set()
+            await written(it, erasure)
+        assert (await erasure)["open"] == [run]
+        await it.settle()
+        assert persons(it, run) == before
+        payloads = Payloads(it.home, it.client._reader)
+        assert all(gone(payloads, token) for token in tokens(it, run))
+
+
+async def test_an_erasure_that_was_not_committed_leaves_everybody_who_they_were(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("backstay.store.journal.PATIENCE", 50)
+    async with opened(tmp_path) as it:
+        old = await finished(it, ANN)
+        async with erasing(it, "BEGIN IMMEDIATE") as erasure:
+            with pytest.raises(StoreUnavailable, match="another process holds the store"):
+                await erasure
+        again = await finished(it, ANN)
+        assert tokens(it, again) == tokens(it, old)
+        assert (await it.client.erase("P-1", by="dpo", reason="asked"))["runs"] == sorted([old, again])
+
+
 async def test_only_whoever_may_erase_does_and_an_attempt_is_recorded(tmp_path: Path, cli: Cli) -> None:
     async with opened(tmp_path) as it:
         run = await finished(it, ANN)
@@ -652,3 +740,16 @@ async def test_a_token_of_the_old_form_is_read_for_ever(tmp_path: Path) -> None:
         assert Payloads(tmp_path, it.client._reader).open_sealed(token) == IBAN
         run = await it.start(plain, account={"iban": IBAN})
         assert token in tokens(it, run)
+
+
+async def test_show_and_start_say_that_a_result_was_erased(tmp_path: Path, cli: Cli) -> None:
+    async with opened(tmp_path) as it:
+        run, home = await finished(it, ANN), str(it.home)
+        await erased(it, cli, ANN["number"])
+        await it.close()
+        shown = await asyncio.to_thread(cli, "show", run, "--home", home, "--json")
+        told = await asyncio.to_thread(cli, "show", run, "--home", home)
+        await it.open()
+        assert "(erased)" in json.dumps([shown.json["input"], shown.json["result"]])
+        assert "@" not in json.dumps([shown.json["input"], shown.json["result"]])
+        assert "(erased)" in next(line for line in told.out.splitlines() if line.startswith("result"))

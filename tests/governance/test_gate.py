@@ -216,6 +216,7 @@ def test_the_stages_stand_in_this_order() -> None:
         "budget",
         "labels",
         "policy",
+        "origins",
     ]
 
 

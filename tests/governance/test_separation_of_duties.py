@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from backstay import App, Queue, Sensitive, approval, workflow
+from backstay import App, Decision, Queue, Sensitive, approval, workflow
 from backstay.errors import NotAllowed
 from backstay.testing import Harness, harness
 
@@ -22,6 +22,13 @@ async def four_eyes() -> str:
     first = await approval("board")
     second = await approval("board", exclude=[first.by])
     return f"{first.by}, {second.by}"
+
+
+@workflow
+async def by_new_ones() -> str:
+    first = await approval("board", quorum=2, reject="quorum")
+    second = await approval("board", exclude=first.voters)
+    return f"{first.verdict} by {first.voters}, {second.voters}"
 
 
 @workflow
@@ -46,7 +53,7 @@ async def named(secret: str, paper: Paper) -> str:
 
 app = App(
     "apart",
-    workflows=[four_eyes, by_others, reviews, excludes_wrongly, named],
+    workflows=[four_eyes, by_new_ones, by_others, reviews, excludes_wrongly, named],
     queues=[
         Queue(name="board", owner="chair", members=("group:board",)),
         Queue(name="open", owner="chair"),
@@ -84,6 +91,31 @@ async def test_whoever_decided_first_does_not_decide_second() -> None:
         await it.restart()
         assert refusals(it) == 2
         assert await it.result(run) == "bea, bob"
+
+
+async def test_everybody_who_voted_for_the_first_does_not_decide_the_second() -> None:
+    async with harness(app) as it:
+        await people(it)
+        await it.client.register("dan", roles=["approver"], groups=["board"], by="root")
+        run = await asks(it, by_new_ones)
+        await it.client.decide(run, "rejected", by="col", reason="no")
+        await it.approve(run, by="bea")
+        await it.approve(run, by="bob")
+        for name in ("bea", "bob"):
+            with pytest.raises(NotAllowed, match="its workflow excludes"):
+                await it.approve(run, by=name)
+        await it.restart()
+        await it.approve(run, by="col")  # voted against the first
+        assert await it.result(run) == "approved by ['bea', 'bob'], ['col']"
+
+
+def test_a_decision_keeps_its_voters_as_json_and_one_person_reads_as_before() -> None:
+    said = {"approved": True, "verdict": "approved", "by": "bob", "at": "2026-01-05T09:00:00Z"}
+    alone = Decision.model_validate(said)
+    assert alone.voters == ["bob"]
+    assert "voters" not in alone.model_dump()
+    both = Decision.model_validate({**said, "voters": ["bea", "bob"]})
+    assert Decision.model_validate_json(both.model_dump_json()) == both
 
 
 async def test_names_are_recorded_with_the_request_and_survive_a_restart() -> None:

@@ -226,7 +226,7 @@ class Writer:
             "for name in NAMES:",
         ]
         if self.dice.random() < 0.25:
-            code = f"{counter} = 0\n" + self.nested(f"while {counter} < 3 and {self.test()}:\n    {counter} += 1")
+            code = f"{counter} = 0\n" + self.nested(f"while {counter} < 3 and ({self.test()}):\n    {counter} += 1")
         else:
             code = self.nested(self.dice.choice(heads))
         self.loops -= 1

@@ -15,7 +15,7 @@ from backstay import (
     wait_for,
     workflow,
 )
-from backstay.language.graph import Graph, draw_graph, taken
+from backstay.language.graph import Graph, draw_graph, taken, visit_of
 
 
 @action(effect="read")
@@ -47,6 +47,19 @@ async def buy(items: list[str]) -> str:
 async def all_of(items: list[str]) -> list[int]:
     calls = [price_of(item) for item in items]
     return await gather(*calls)
+
+
+@workflow
+async def size(item: str) -> str:
+    price = await price_of(item)
+    if price > 1:
+        return "big"
+    match item:  # pyright: ignore[reportMatchNotExhaustive] - the picture has an edge for what fits no case
+        case "gift" if price:
+            return "odd"
+        case "gift":
+            raise Cancelled("no gift")
+    return item or "small"
 
 
 def graph() -> Graph:
@@ -96,3 +109,22 @@ def test_the_way_of_a_run_goes_through_the_parts_that_it_began() -> None:
     assert {("gather/0", "race"), ("race", "race/1"), ("race/1", "race/1/0"), ("race.2", "race.2/0")} <= seen.edges
     for edge in seen.edges:
         assert edge in {(each.source, each.target) for each in graph().edges}
+
+
+def end_of(drawn: Graph, *last: dict[str, object]) -> set[str]:
+    """The label of the end that a finished run came to, by what it decided last."""
+    seen = taken(drawn, [("price_of", ""), *(visit_of(entry) for entry in last)], finished=True)
+    return {drawn.nodes[target].label for _, target in seen.edges if drawn.nodes[target].kind in ("end", "failed")}
+
+
+def test_the_last_decision_of_a_finished_run_leads_to_its_end() -> None:
+    drawn = draw_graph(size.program.closure)
+    steps = {node.label: node.id for node in drawn.nodes.values() if node.kind == "decision"}
+    big: dict[str, object] = {"step": steps["price > 1?"], "kind": "if", "verdict": True}
+    small: dict[str, object] = {**big, "verdict": False}
+    gift: dict[str, object] = {"step": steps["item?"], "kind": "match", "text": 'case "gift"', "verdict": True}
+    asked: dict[str, object] = {"step": "or.1", "kind": "or", "text": "item", "verdict": True}
+    assert end_of(drawn, big) == {'"big"'}
+    assert end_of(drawn, small, {**gift, "text": "no case", "verdict": False}, asked) == {'item or "small"'}
+    assert end_of(drawn, {**big, "verdict": None}) == {'"big"'}
+    assert end_of(drawn, small, gift) == set(), "two cases of this pattern, apart by their guards"

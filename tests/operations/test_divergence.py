@@ -446,7 +446,7 @@ offices = App(
 
 @pytest.mark.parametrize(("process", "after"), [(in_hours, "25h"), (in_days, "25h"), (reminded, None)])
 def test_a_time_that_counts_working_hours_counts_them_in_a_what_if_too(
-    process: Workflow[Any], after: str | None, tmp_path: Path
+    process: Workflow[[], Any], after: str | None, tmp_path: Path
 ) -> None:
     async def tell() -> str:
         async with harness(offices, tmp_path) as it:

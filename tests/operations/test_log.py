@@ -293,6 +293,7 @@ async def test_a_rejection_tells_the_queues_word_for_it(home: Path) -> None:
         await it.client.decide(run, "rejected", by="bea", code="too-dear")
         await it.settle()
         rejected = next(line for line in lines(it, run) if line.text == "Rejected")
+    assert rejected.mark == "rejected"
     assert ("code", "too-dear") in rejected.details
 
 

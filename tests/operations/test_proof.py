@@ -12,12 +12,26 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from backstay import App, IdempotencyKey, Sensitive, action, approval, note, rule, sleep, workflow
-from backstay.errors import NotFound
+from backstay import (
+    App,
+    Calendar,
+    IdempotencyKey,
+    Queue,
+    Sensitive,
+    action,
+    approval,
+    gather,
+    note,
+    race,
+    rule,
+    sleep,
+    workflow,
+)
+from backstay.errors import NotFound, OutcomeUnknown
 from backstay.operations.proof import Proof, prove
 from backstay.store.database import Reader
 from backstay.store.journal import genesis, link
-from backstay.store.payloads import Payloads
+from backstay.store.payloads import OFFLOAD_BYTES, Payloads
 from backstay.testing import harness
 
 
@@ -62,7 +76,71 @@ async def greeting(guest: Guest) -> str:
     return await deliver(guest.name, 1)
 
 
-APP = App("shop", workflows=[ordering, waiting, greeting])
+@action(effect="read", derived=True)
+async def wonder(what: str) -> str:
+    return "why?"
+
+
+@workflow
+async def wondering(what: str) -> str:
+    return await wonder(what)
+
+
+@workflow
+async def welcoming(guest: Guest) -> str:
+    return await wonder(guest.name)
+
+
+@action(effect="write")
+async def forget(name: Sensitive["pii"], key: IdempotencyKey) -> None:
+    return None
+
+
+@action(effect="write", compensate=forget)
+async def enter(name: Sensitive["pii"], room: int, key: IdempotencyKey) -> str:
+    return f"{room}"
+
+
+@workflow
+async def failing(guest: Guest) -> str:
+    await enter(guest.name, 7)
+    raise ValueError("the house is full")
+
+
+@action(effect="write")
+async def hang(item: str, key: IdempotencyKey) -> str:
+    raise OutcomeUnknown("no answer")
+
+
+@workflow
+async def racing() -> int:
+    return (await race(sleep("1h"), hang("x"))).index
+
+
+@workflow
+async def in_days() -> str:
+    return (await approval("desk", within="2bd")).verdict
+
+
+@workflow
+async def whenever() -> str:
+    return (await approval("desk")).verdict
+
+
+@action(effect="irreversible")
+async def pay(amount: int, key: IdempotencyKey) -> str:
+    return f"paid {amount}"
+
+
+@workflow
+async def paying() -> str:
+    await gather(approval("desk", action=pay(7)), approval("desk", action=pay(8)))
+    await pay(7)
+    return await pay(8)
+
+
+OFFICE = Calendar("office", zone="UTC", hours={"mon-fri": "09:00-17:00"})
+APP = App("shop", workflows=[ordering, waiting, greeting, wondering, welcoming, failing, racing, paying])
 
 
 def proof(home: Path, run: str) -> Proof:
@@ -83,6 +161,12 @@ def tamper(home: Path, run: str, seq: int, change: Callable[[dict[str, Any]], No
                 body = json.dumps(content, separators=(",", ":"))
             previous = link(previous, run, number, kind, body)
             db.execute("UPDATE events SET body = ?, hash = ? WHERE run = ? AND seq = ?", (body, previous, run, number))
+
+
+def event_of(home: Path, run: str, seq: int) -> dict[str, Any]:
+    with closing(sqlite3.connect(home / "backstay.db")) as db:
+        row = db.execute("SELECT body FROM events WHERE run = ? AND seq = ?", (run, seq)).fetchone()
+    return json.loads(row[0]) if row else {}
 
 
 async def finished(home: Path) -> str:
@@ -148,6 +232,8 @@ def set_in(*path: Any) -> Callable[[dict[str, Any]], None]:
         (4, set_in("verdict", "rejected"), "event 5"),
         (5, set_in("text", "something else"), "recorded text"),
         (6, set_in("key", "0" * 40), "recorded key"),
+        (6, set_in("key", ""), "recorded key"),
+        (2, set_in("args", {"keyed": ""}), "recorded arguments"),
         (7, set_in("result", "chair 9"), "event 8 recorded the result"),
         (8, set_in("result", "chair 9"), "event 8 recorded the result"),
     ],
@@ -168,6 +254,79 @@ async def test_the_key_of_private_arguments_is_proved_too(home: Path) -> None:
     assert proof(home, run).equal, proof(home, run).mismatch
     tamper(home, run, 2, set_in("key", "0" * 40))
     assert "recorded key" in proof(home, run).mismatch
+
+
+async def test_large_arguments_are_compared_where_they_lie(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(ordering, item="x" * OFFLOAD_BYTES, amount=0)
+    assert proof(home, run).equal, proof(home, run).mismatch
+    tamper(home, run, 2, set_in("refs", {}))
+    assert "recorded arguments None" in proof(home, run).mismatch
+
+
+@pytest.mark.parametrize(("name", "stored"), [("a desk", "digest"), ("Wilhelmina", "keyed")])
+async def test_a_digest_stands_for_arguments_that_are_derived(home: Path, name: str, stored: str) -> None:
+    async with harness(APP, home) as it:
+        run = await (
+            it.start(wondering, what=name) if stored == "digest" else it.start(welcoming, guest={"name": name})
+        )
+    assert list(event_of(home, run, 2)["args"]) == [stored]
+    assert proof(home, run).equal, proof(home, run).mismatch
+    tamper(home, run, 2, set_in("args", stored, "0" * 64))
+    assert proof(home, run).event == 2
+
+
+async def test_an_effect_that_is_undone_with_private_values_is_proved(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(failing, guest={"name": "Wilhelmina"})
+    assert proof(home, run).equal, proof(home, run).mismatch
+    undo = next(n for n in range(2, 9) if event_of(home, run, n).get("command") == "c1")
+    tamper(home, run, undo, set_in("refs", {}))
+    assert proof(home, run).event == undo
+
+
+@pytest.mark.parametrize("undo", [None, "deliver"])
+async def test_which_action_undoes_an_effect_is_proved_where_it_did(home: Path, undo: str | None) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(failing, guest={"name": "Wilhelmina"})
+    tamper(home, run, 2, set_in("compensate", undo))
+    assert not proof(home, run).equal
+
+
+async def test_events_about_one_who_lost_a_race_are_theirs(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(racing)
+        await it.advance("2h")
+        lost = next(n for n in range(2, 9) if event_of(home, run, n).get("command") == "1.1")
+        await it.client.settle(run, "happened", by="ann", result="late")
+        await it.settle()
+    assert proof(home, run).equal, proof(home, run).mismatch
+    tamper(home, run, lost, set_in("args", {"item": "y"}))
+    assert proof(home, run).event == lost
+
+
+async def test_only_a_time_that_the_command_gives_is_proved(home: Path) -> None:
+    app = App(
+        "asked", workflows=[in_days, whenever], queues=[Queue(name="desk", owner="d", calendar=OFFICE, within="9h")]
+    )
+    async with harness(app, home) as it:
+        named, open_ = await it.start(in_days), await it.start(whenever)
+    for run, equal in ((named, False), (open_, True)):
+        assert proof(home, run).equal, proof(home, run).mismatch
+        tamper(home, run, 2, set_in("due", "2026-01-12T12:00:00.000000Z"))
+        assert proof(home, run).equal == equal
+
+
+async def test_an_approval_is_consumed_by_the_call_that_it_was_given_for(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(paying)
+        await it.approve(f"{run}/1.0", by="dana")
+        await it.approve(f"{run}/1.1", by="dana")
+    assert proof(home, run).equal, proof(home, run).mismatch
+    paid = [n for n in range(2, 12) if "key" in event_of(home, run, n)]
+    assert [event_of(home, run, n)["approval"] for n in paid] == ["1.0", "1.1"]
+    tamper(home, run, paid[0], set_in("approval", "1.1"))
+    assert proof(home, run).event == paid[0]
 
 
 async def test_the_line_is_named(home: Path) -> None:

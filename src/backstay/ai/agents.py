@@ -24,7 +24,7 @@ from backstay.language.definitions import define
 from backstay.language.program import Program, compile_definition
 from backstay.language.sources import Source
 from backstay.language.workflows import Workflow
-from backstay.types import Claim, Duration, Finding, Json, json_text, seconds
+from backstay.types import Claim, Finding, Json, json_text
 
 Out = TypeVar("Out", bound=BaseModel)
 
@@ -53,7 +53,7 @@ class AgentLimits:
     usd: str | Decimal | None = None
     """Money for models, in US dollars."""
     minutes: float | None = None
-    """Wall time of the whole case; after it the run is ended."""
+    """Wall time after which no further question is asked; time that people take to decide counts too."""
     observation: int = 20_000
     """Characters of one observation that the model is shown."""
 
@@ -87,9 +87,8 @@ class Agent(Workflow[..., Any], Generic[Out]):
         autonomy: Autonomy = "propose",
     ) -> None:
         limits = limits or AgentLimits()
-        minutes = None if limits.minutes is None else f"{seconds(_minutes(limits)):g}s"
         near = {"Output": output, **{f"tool {number}": tool for number, tool in enumerate(tools)}}
-        super().__init__(loop.pursue.fn, Scope(loop.__name__, near), minutes)
+        super().__init__(loop.pursue.fn, Scope(loop.__name__, near), None)
         self.name, self.goal, self.model = name, goal, model
         self.tools: Mapping[str, Callee] = _by_name(name, tools)
         self.output, self.limits = output, limits
@@ -125,7 +124,7 @@ class Agent(Workflow[..., Any], Generic[Out]):
             "refusals": self.limits.refusals, "evidence": list(self.evidence), "confidence": float(self.confidence),
             "escalate": self.escalate, "longest": self.limits.observation, "tokens": self.limits.tokens,
             "usd": None if self.limits.usd is None else f"{Decimal(self.limits.usd):f}",
-            "autonomy": self.autonomy,
+            "autonomy": self.autonomy, "minutes": self.limits.minutes,
             "agents": [tool.name for tool in self.tools.values() if isinstance(tool, Agent)],
         }  # fmt: skip
 
@@ -209,7 +208,3 @@ def _by_name(agent: str, tools: Sequence[Callee]) -> dict[str, Callee]:
         if tool.name in OWN_TOOLS or found.setdefault(tool.name, tool) is not tool:
             raise AuthorError(f"agent {agent!r}: two tools are called {tool.name!r}; give one of them another name")
     return found
-
-
-def _minutes(limits: AgentLimits) -> Duration:
-    return 0 if limits.minutes is None else limits.minutes * 60

@@ -5,17 +5,20 @@ from __future__ import annotations
 from backstay.actions import Retry, action
 from backstay.ai.transcripts import Allowance, Message, Reply
 from backstay.errors import NotRetryable
-from backstay.types import Mask
+from backstay.types import IdempotencyKey, Mask
 
 
 @action(
     effect="read", name="ask_model", on_failure="raise", timeout="5m", untrusted=True,
     retry=Retry(attempts=4, first="2s"), derived=True,
 )  # fmt: skip
-async def ask_model(role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask) -> Reply:
+async def ask_model(
+    role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask, key: IdempotencyKey
+) -> Reply:  # fmt: skip
     """Ask the model that plays a role what to do next.
 
     left: what the request and its answer may use up at most; they are not sent when they might use more.
+    key: the same for every attempt at this question; attempts whose answers were lost count against what is left.
     tools: what it may use, as JSON text: a list of objects with name, description and a JSON Schema of the arguments.
     Raises BudgetCrossed, and NotRetryable when no model is configured or the provider refuses the request itself.
     """

@@ -6,6 +6,7 @@ of AGENT and Output, so that an agent is journaled, suspended, replayed and audi
 
 from __future__ import annotations
 
+from datetime import datetime, timedelta
 from decimal import Decimal
 from typing import Any
 
@@ -13,14 +14,14 @@ from pydantic import BaseModel, ValidationError
 
 from backstay.ai.asking import ask_model
 from backstay.ai.transcripts import Allowance, Message, Reply, ToolCall
-from backstay.commands import attempt, gather, note, task, use
+from backstay.commands import attempt, gather, note, now, task, use
 from backstay.errors import ActionDenied, ActionFailed
 from backstay.language import rule, workflow
 from backstay.types import Claim, Finding, Tried, json_text
 
 AGENT: dict[str, Any] = {
     "name": "", "role": "", "system": "", "tools": "[]", "steps": 1, "tool_calls": 1, "invalid": 1, "refusals": 1,
-    "evidence": [], "confidence": 0.0, "escalate": "", "longest": 1, "tokens": None, "usd": None, "agents": [],
+    "evidence": [], "confidence": 0.0, "escalate": "", "longest": 1, "tokens": None, "usd": None, "agents": [], "minutes": None,
     "autonomy": "propose",
 }  # fmt: skip
 """The settings of one agent; each definition has its own."""
@@ -44,6 +45,8 @@ class Work(BaseModel):
     observed: dict[str, str] = {}
     answered: dict[str, str] = {}
     """What was asked -> what it was told: the same twice is no progress."""
+    asked: dict[str, str] = {}
+    """Observation -> the arguments of its call: what only echoes them supports nothing."""
     used: list[str] = []
     steps: int = 0
     tool_calls: int = 0
@@ -107,6 +110,16 @@ def count(work: Work, reply: Reply) -> None:
 
 
 @rule
+def count_lost(work: Work, share: Allowance) -> None:
+    """Of a helper that ended without a word nobody knows what it used up: it counts as all that it had."""
+    work.steps += share.steps or 0
+    work.tool_calls += share.tool_calls or 0
+    work.tokens += share.tokens or 0
+    work.charged += share.usd or Decimal(0)
+    work.priced = False
+
+
+@rule
 def count_helper(work: Work, finding: Finding[Any]) -> None:
     """What another agent used up was this one's to use."""
     work.steps += finding.steps
@@ -118,15 +131,32 @@ def count_helper(work: Work, finding: Finding[Any]) -> None:
 
 
 @rule
+def quotable(finding: dict[str, Any]) -> dict[str, Any]:
+    """What another agent found, without what it merely tried."""
+    return {name: finding[name] for name in ("reason", "output", "confidence", "observed")}
+
+
+@rule
+def supported(work: Work, claim: Claim) -> bool:
+    """Whether its quote stands in the observation that it names, and is not just what the call was asked with."""
+    said = claim.quote.strip()
+    seen = work.observed.get(claim.source, "")
+    found = said in seen or json_text(said)[1:-1] in seen
+    return len(said) > 2 and found and said not in work.asked.get(claim.source, "")
+
+
+@rule
 def observe(work: Work, call: ToolCall, outcome: Tried) -> str:
     """Note what became of a call, and put it in words for the model."""
     if outcome.ok:
-        text = json_text(outcome.value)
+        text = json_text(quotable(outcome.value) if call.tool in AGENT["agents"] else outcome.value)
         if len(text) > AGENT["longest"]:
             text = f"{text[: AGENT['longest']]} ... (cut)"
         place = f"o{len(work.observed) + 1}"
         work.observed[place] = text
-        work.used.append(call.tool)
+        work.asked[place] = json_text(call.args)
+        if call.tool not in AGENT["agents"] or outcome.value["reason"] in ("goal-met", "person"):
+            work.used.append(call.tool)
         said = f"[{place}] {text}"
     else:
         text = outcome.error
@@ -147,10 +177,11 @@ def unmet(work: Work, claims: list[Claim]) -> str:
     missing = [tool for tool in AGENT["evidence"] if tool not in work.used]
     if missing:
         return f"Not yet: nothing was observed with {', '.join(missing)}."
-    unfounded = [claim.text for claim in claims if claim.quote not in work.observed.get(claim.source, "")]
+    unfounded = [claim.text for claim in claims if not supported(work, claim)]
     if unfounded or not claims:
         return (
-            "Not yet: each claim needs the id of an observation as source and a quote that stands in it, word for word. "
+            "Not yet: each claim needs the id of an observation as source and a quote that stands in it, word for word, and "
+            "is not only what you asked with. "
             f"Without that: {'; '.join(unfounded) or 'there are no claims'}."
         )
     return ""
@@ -177,6 +208,18 @@ def conclude(work: Work, call: ToolCall) -> str:
 
 
 @rule
+def used_up(work: Work, began: datetime | None, moment: datetime | None) -> bool:
+    """Whether it has no step or no time left."""
+    if work.steps >= (work.allowed.steps or 0):
+        work.reason = "limit"
+        work.why = f"it took all of its {work.allowed.steps} steps"
+    elif began is not None and moment is not None and moment >= began + timedelta(minutes=AGENT["minutes"]):
+        work.reason = "limit"
+        work.why = f"it took longer than its {AGENT['minutes']} minutes"
+    return work.reason == "limit"
+
+
+@rule
 def judge(work: Work, reply: Reply, told: dict[str, str]) -> None:
     """Tell the model how its calls went, and stop where going on makes no sense."""
     for call in reply.calls:
@@ -200,10 +243,9 @@ def judge(work: Work, reply: Reply, told: dict[str, str]) -> None:
 async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Output]:
     """Pursue the goal on one case."""
     work = begin(input, allowance)
+    began = await now() if AGENT["minutes"] else None
     while not work.reason:
-        if work.steps >= (work.allowed.steps or 0):
-            work.reason = "limit"
-            work.why = f"it took all of its {work.allowed.steps} steps"
+        if used_up(work, began, await now() if AGENT["minutes"] else None):
             break
         work.steps += 1
         try:
@@ -233,6 +275,8 @@ async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Outp
         for call, outcome in zip(wanted, outcomes, strict=True):
             if outcome.ok and call.id in helpers:
                 count_helper(work, Finding.model_validate(outcome.value))
+            elif call.id in helpers:
+                count_lost(work, each)
             told[call.id] = observe(work, call, outcome)
         for call in reply.calls:
             if call.problem:

@@ -17,15 +17,19 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from backstay.actions import Action
 from backstay.ai.asking import ask_model
-from backstay.ai.providers import Asked, complete, connect, disconnect
+from backstay.ai.providers import Asked, ModelMissing, complete, connect, cost_nothing, disconnect, published
+from backstay.ai.replies import heard
 from backstay.ai.transcripts import Allowance, Message, Reply
 from backstay.errors import AuthorError, BudgetCrossed, NotRetryable
-from backstay.types import Duration, Mask, seconds
+from backstay.types import Duration, IdempotencyKey, Mask, seconds
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as ProviderModel
 
 MILLION: Final = Decimal(1_000_000)
+
+REMEMBERED: Final = 1000
+"""Questions of which it is known what their lost attempts may have cost; a new process knows of none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,19 +44,35 @@ class Price:
         return (Decimal(self.input) * input_tokens + Decimal(self.output) * output_tokens) / MILLION
 
 
+@dataclass(frozen=True, kw_only=True)
+class Cost:
+    """What attempts at a question may use up at most."""
+
+    tokens: int = 0
+    usd: Decimal = Decimal(0)
+
+    def __add__(self, other: Cost) -> Cost:
+        return Cost(tokens=self.tokens + other.tokens, usd=self.usd + other.usd)
+
+
 class Player(Protocol):
     """Whatever can play a role: a configured `Model`, or a scripted one."""
 
     timeout: Duration
     fallback: str
     answer_tokens: int
+    classes: frozenset[str]
+    """Data classes that it may see in clear."""
 
-    async def answer(self, asked: Asked, mask: Mask) -> Reply:
-        """Answer one request; raises NotRetryable, or any other error where another attempt may help."""
+    async def answer(self, asked: Asked) -> Reply:
+        """Answer a request in which private values are pseudonyms, as they then are in the reply.
+
+        Raises ModelMissing where another may stand in, NotRetryable, or any other error where another attempt may help.
+        """
         ...
 
-    def worst(self, characters: int) -> Decimal | None:
-        """The most that a request of so many characters may cost; None when nobody can tell."""
+    def worst(self, size: int) -> Decimal | None:
+        """The most that a request of so many bytes may cost; None when nobody can tell."""
         ...
 
     async def close(self) -> None:
@@ -91,19 +111,16 @@ class Model:
     def _turns(self) -> asyncio.Semaphore | None:
         return asyncio.Semaphore(self.concurrency) if self.concurrency else None
 
-    async def answer(self, asked: Asked, mask: Mask) -> Reply:
-        """Send the request, without what this model may not see."""
-        seen = asked.mapped(lambda value: mask.hide(value, allowed=self.classes))
+    async def answer(self, asked: Asked) -> Reply:
+        """Send the request."""
         settings: dict[str, Any] = {"max_tokens": self.answer_tokens, "timeout": seconds(self.timeout)}
         if self.temperature is not None:
             settings["temperature"] = self.temperature
         async with self._turns or nullcontext():
-            reply = await complete(self.provider, seen, settings)
-        calls = [call.model_copy(update={"args": mask.show(call.args)}) for call in reply.calls]
-        priced = reply.usd if self.price is None else self.price.of(reply.input_tokens, reply.output_tokens)
-        return reply.model_copy(
-            update={"text": mask.show(reply.text), "calls": calls, "usd": priced, "request": seen.unlike(asked)}
-        )
+            reply = await complete(self.provider, asked, settings)
+        if self.price is None:
+            return reply
+        return reply.model_copy(update={"usd": self.price.of(reply.input_tokens, reply.output_tokens)})
 
     async def close(self) -> None:
         """Close its connections."""
@@ -112,11 +129,13 @@ class Model:
         if provider is not None:
             await disconnect(provider)
 
-    def worst(self, characters: int) -> Decimal | None:
-        """Every character a token, and an answer of full length: more than that no request costs."""
+    def worst(self, size: int) -> Decimal | None:
+        """Every byte a token, and an answer of full length: more than that no request costs."""
         if self.price is not None:
-            return self.price.of(characters, self.answer_tokens)
-        return None if self.worst_usd is None else Decimal(self.worst_usd)
+            return self.price.of(size, self.answer_tokens)
+        if self.worst_usd is not None:
+            return Decimal(self.worst_usd)
+        return None if self.url is not None else published(self.name, size, self.answer_tokens)
 
 
 class Models:
@@ -127,6 +146,8 @@ class Models:
 
     def __init__(self, **roles: Player) -> None:
         self.roles: Mapping[str, Player] = roles
+        self._lost: dict[str, Cost] = {}
+        """Question -> what those attempts at it may have cost whose answers were lost."""
         for role in roles:
             self._line(role)
 
@@ -151,37 +172,64 @@ class Models:
             await player.close()
 
     async def ask(
-        self, role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask
+        self, role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask, key: IdempotencyKey
     ) -> Reply:  # fmt: skip
         """Let the model that plays a role answer, or whoever stands in for it."""
         if role not in self.roles:
             raise NotRetryable(f"no model plays the role {role!r}; configured: {', '.join(self.roles) or 'none'}")
-        asked, line = Asked(system=system, messages=messages, tools=tools), self._line(role)
-        for name in line:
-            player = self.roles[name]
+        asked, failed = Asked(system=system, messages=messages, tools=tools), list[Exception]()
+        for name in self._line(role):
+            player, lost = self.roles[name], self._lost.get(key, Cost())
+            seen = asked.hidden(mask, player.classes)
+            worst = _within(name, player, seen, left, lost)
+            self._lose(key, lost + worst)  # whatever ends this attempt, unless it is known to have cost nothing
             try:
-                worst = _within(name, player, asked, left)
-                reply = await player.answer(asked, mask)
-            except NotRetryable:
-                raise
-            except Exception:
-                if name == line[-1]:
+                reply = await player.answer(seen)
+            except Exception as error:
+                if cost_nothing(error):
+                    self._lose(key, lost)
+                if isinstance(error, NotRetryable) and not isinstance(error, ModelMissing):
                     raise
+                failed.append(error)
             else:
-                return reply.model_copy(update={"role": name, "charged": worst if reply.usd is None else reply.usd})
-        raise AssertionError("unreachable")
+                self._lost.pop(key, None)
+                counted = _counted(reply, player, seen, worst, lost)
+                whence = {"role": name, "request": seen.unlike(asked)}
+                return heard(counted, asked, mask).model_copy(update=whence)
+        raise next((error for error in failed if not isinstance(error, ModelMissing)), failed[-1])
+
+    def _lose(self, key: str, cost: Cost) -> None:
+        self._lost.pop(key, None)
+        if cost != Cost():
+            self._lost[key] = cost
+        if len(self._lost) > REMEMBERED:
+            del self._lost[next(iter(self._lost))]
 
 
-def _within(role: str, player: Player, asked: Asked, left: Allowance) -> Decimal:
+def _within(role: str, player: Player, asked: Asked, left: Allowance, lost: Cost) -> Cost:
     """The most that a request may cost; raises BudgetCrossed, before it is sent, when that is more than is left.
 
-    A token is at least one character, so the characters bound the tokens of what is sent.
+    A token is at least one byte, so the bytes bound the tokens of what is sent. What lost attempts may have cost is gone.
     """
-    tokens, usd = asked.characters + player.answer_tokens, player.worst(asked.characters)
-    if left.tokens is not None and tokens > left.tokens:
-        raise BudgetCrossed(f"another question may take {tokens} tokens, and {left.tokens} are left")
+    usd = player.worst(asked.size)
+    worst = Cost(tokens=asked.size + player.answer_tokens, usd=usd or Decimal(0))
+    whole, after = lost + worst, " after what was lost" if lost != Cost() else ""
+    if left.tokens is not None and whole.tokens > left.tokens:
+        raise BudgetCrossed(f"another question may take {whole.tokens} tokens{after}, and {left.tokens} are left")
     if left.usd is not None and usd is None:
         raise BudgetCrossed(f"nobody knows what role {role!r} costs: give its Model a price, or worst_usd")
-    if left.usd is not None and usd is not None and usd > left.usd:
-        raise BudgetCrossed(f"another question may cost {usd:f} USD, and {left.usd:f} are left")
-    return usd or Decimal(0)
+    if left.usd is not None and whole.usd > left.usd:
+        raise BudgetCrossed(f"another question may cost {whole.usd:f} USD{after}, and {left.usd:f} are left")
+    return worst
+
+
+def _counted(reply: Reply, player: Player, asked: Asked, worst: Cost, lost: Cost) -> Reply:
+    """The reply with what counts of it: the worst case where the provider does not say what it used, and what was lost."""
+    said, sent, came = reply.input_tokens + reply.output_tokens > 0, reply.input_tokens, reply.output_tokens
+    if not said:
+        sent, came = asked.size, player.answer_tokens
+    usd = reply.usd if said or player.worst(asked.size) == 0 else None
+    charged = (worst.usd if usd is None else usd) + lost.usd
+    return reply.model_copy(
+        update={"input_tokens": sent + lost.tokens, "output_tokens": came, "usd": usd, "charged": charged}
+    )

@@ -6,15 +6,15 @@ Everything of it is imported when the first request is made.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, replace
 from decimal import Decimal
-from functools import cached_property, lru_cache
+from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from backstay.ai.transcripts import Message, Reply, ToolCall
 from backstay.errors import NotRetryable
-from backstay.types import Json, digest
+from backstay.types import Json, Mask, digest
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -22,6 +22,19 @@ if TYPE_CHECKING:
 
 WORTH_ANOTHER: Final = frozenset({408, 409, 425, 429})
 """Client errors of HTTP that may be cured by waiting; of the others the request itself is to blame."""
+
+MISSING: Final = frozenset({401, 402, 403, 404})
+"""Client errors of HTTP that no other request would be spared: the key, the account or the model is to blame."""
+
+MAYBE_WORKED: Final = frozenset({408, 504, 524})
+"""Errors of HTTP after which the model may have answered all the same, and the answer may be billed."""
+
+ENVELOPE: Final = 8
+"""Tokens that a provider puts around a message, at most."""
+
+
+class ModelMissing(NotRetryable):
+    """A model cannot be had as it is configured: no key, no library, not known to its provider. Another can stand in."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,19 +62,32 @@ class Asked:
         return "" if self.messages == other.messages else self.digest
 
     @cached_property
-    def characters(self) -> int:
-        """How much text it is."""
-        own = sum(len(message.model_dump_json()) for message in self.messages)
-        return len(self.system) + len(self.tools) + own
+    def size(self) -> int:
+        """More tokens than this it never is: a token is at least one byte of UTF-8."""
+        own = sum(ENVELOPE + len(message.model_dump_json().encode()) for message in self.messages)
+        return len(self.system.encode()) + len(self.tools.encode()) + own
 
-    def mapped(self, change: Callable[[Json], Json]) -> Asked:
-        """The request with something done to every text that a case brought in."""
-        changed = [Message.model_validate(change(message.model_dump(mode="json"))) for message in self.messages]
+    def hidden(self, mask: Mask, allowed: Collection[str]) -> Asked:
+        """The request with pseudonyms for what is private in it, save the data classes that are allowed.
+
+        They stand in what a case brought in: texts, and arguments of calls. What pairs and sorts messages stays.
+        """
+        hide = partial(mask.hide, allowed=allowed)
+        changed = [
+            message.model_copy(
+                update={"text": hide(message.text), "calls": [_hidden(call, hide) for call in message.calls]}
+            )
+            for message in self.messages
+        ]
         return replace(self, messages=changed)
 
 
+def _hidden(call: ToolCall, hide: Callable[[Json], Json]) -> ToolCall:
+    return call.model_copy(update={"args": hide(call.args), "problem": hide(call.problem)})
+
+
 def connect(name: str, url: str | None, key: str, timeout: float) -> Model:
-    """The provider's model; raises NotRetryable when its library or its key is missing. Retries are the journal's."""
+    """The provider's model; raises ModelMissing when its library or its key is. Retries are the journal's."""
     from pydantic_ai.exceptions import UserError
     from pydantic_ai.models import infer_model
 
@@ -77,10 +103,10 @@ def connect(name: str, url: str | None, key: str, timeout: float) -> Model:
         client = AsyncOpenAI(base_url=url, api_key=own, max_retries=0, timeout=timeout)
         return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client))
     except ImportError as error:
-        raise NotRetryable(f"model {name!r} needs another package: {error}") from error
+        raise ModelMissing(f"model {name!r} needs another package: {error}") from error
     except Exception as error:
         if isinstance(error, UserError) or type(error).__name__ == "OpenAIError":
-            raise NotRetryable(f"model {name!r} is not configured: {error}") from error
+            raise ModelMissing(f"model {name!r} is not configured: {error}") from error
         raise
 
 
@@ -93,7 +119,7 @@ async def disconnect(model: Model) -> None:
 
 
 async def complete(model: Model, asked: Asked, settings: Mapping[str, Any]) -> Reply:
-    """Send one request; raises NotRetryable when the provider refuses it for good."""
+    """Send one request; raises NotRetryable when the provider refuses it for good, ModelMissing when it would any other."""
     from pydantic_ai.direct import model_request
     from pydantic_ai.exceptions import ModelHTTPError, UserError
 
@@ -102,12 +128,25 @@ async def complete(model: Model, asked: Asked, settings: Mapping[str, Any]) -> R
             model, _messages(asked), model_settings=cast("Any", dict(settings)), model_request_parameters=_offer(asked)
         )
     except ModelHTTPError as error:
+        if error.status_code in MISSING:
+            raise ModelMissing(f"{model.model_name} cannot be had: {error}") from error
         if 400 <= error.status_code < 500 and error.status_code not in WORTH_ANOTHER:
             raise NotRetryable(f"{model.model_name} refused the request: {error}") from error
         raise
     except UserError as error:
         raise NotRetryable(str(error)) from error
-    return _reply(response, asked)
+    return _reply(response)
+
+
+def cost_nothing(error: Exception) -> bool:
+    """Whether a request surely was not answered, so that nobody bills it: it was turned away, or never arrived."""
+    if isinstance(error, NotRetryable | ConnectionRefusedError):
+        return True
+    from pydantic_ai.exceptions import ModelConnectionError, ModelHTTPError
+
+    if isinstance(error, ModelHTTPError):
+        return not error.in_stream and error.status_code not in MAYBE_WORKED
+    return isinstance(error, ModelConnectionError) and error.phase in ("pool", "connect")
 
 
 def _offer(asked: Asked) -> ModelRequestParameters:
@@ -151,48 +190,24 @@ def _messages(asked: Asked) -> list[ModelMessage]:
     return found
 
 
-def _reply(response: ModelResponse, asked: Asked) -> Reply:
+def _reply(response: ModelResponse) -> Reply:
     from pydantic_ai.messages import ToolCallPart
 
-    calls = [_call(part, asked) for part in response.parts if isinstance(part, ToolCallPart)]
+    calls = [_call(part) for part in response.parts if isinstance(part, ToolCallPart)]
     return Reply(
         text=response.text or "", calls=calls, model=f"{response.provider_name or ''}:{response.model_name or ''}",
         input_tokens=response.usage.input_tokens, output_tokens=response.usage.output_tokens, usd=_usd(response),
     )  # fmt: skip
 
 
-def _call(part: Any, asked: Asked) -> ToolCall:
+def _call(part: Any) -> ToolCall:
     try:
         args = json.loads(part.args) if isinstance(part.args, str) else part.args or {}
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         return ToolCall(id=part.tool_call_id, tool=part.tool_name, problem=f"the arguments are not JSON: {error}")
     if not isinstance(args, dict):
         return ToolCall(id=part.tool_call_id, tool=part.tool_name, problem="the arguments must be a JSON object")
-    found = cast("dict[str, Json]", args)
-    return check_call(ToolCall(id=part.tool_call_id, tool=part.tool_name, args=found), asked)
-
-
-def check_call(call: ToolCall, asked: Asked) -> ToolCall:
-    """The call, with what is wrong with it in words that a model can act on."""
-    schema = asked.offered.get(call.tool)
-    if schema is None:
-        problem = f"there is no tool {call.tool!r}; there are {', '.join(asked.offered)}"
-        return call.model_copy(update={"problem": problem})
-    wrong = [
-        f"{'/'.join(map(str, each.instance_path)) or 'arguments'}: {each.message}" for each in _errors(schema, call)
-    ]
-    return call.model_copy(update={"problem": "; ".join(wrong[:10])}) if wrong else call
-
-
-def _errors(schema: Json, call: ToolCall) -> list[Any]:
-    return list(_validator(json.dumps(schema, sort_keys=True)).iter_errors(call.args))
-
-
-@lru_cache(maxsize=1000)
-def _validator(schema: str) -> Any:
-    import jsonschema_rs
-
-    return jsonschema_rs.validator_for(json.loads(schema))
+    return ToolCall(id=part.tool_call_id, tool=part.tool_name, args=cast("dict[str, Json]", args))
 
 
 def _usd(response: ModelResponse) -> Decimal | None:
@@ -200,4 +215,16 @@ def _usd(response: ModelResponse) -> Decimal | None:
     try:
         return Decimal(response.cost().total_price)
     except (LookupError, AssertionError, ValueError):
+        return None
+
+
+def published(name: str, input_tokens: int, output_tokens: int) -> Decimal | None:
+    """What so many tokens of a model cost by its provider's published prices; None when nobody has published any."""
+    from genai_prices import Usage, calc_price
+
+    provider, _, model = name.rpartition(":")
+    try:
+        usage = Usage(input_tokens=input_tokens, output_tokens=output_tokens)
+        return Decimal(calc_price(usage, model_ref=model, provider_id=provider or "openai").total_price)
+    except (LookupError, ValueError):
         return None

@@ -6,10 +6,10 @@ from collections.abc import Callable, Sequence
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
-from backstay.ai.providers import Asked, check_call
+from backstay.ai.providers import Asked
 from backstay.ai.transcripts import Reply, ToolCall
 from backstay.errors import NotRetryable
-from backstay.types import Duration, Json, Mask
+from backstay.types import Duration, Json
 
 SCRIPTED: Final = "scripted"
 """What stands as the model's name in the journal and on screen."""
@@ -27,35 +27,29 @@ class ScriptedModel:
     timeout: Duration = "1m"
     fallback = ""
     answer_tokens = 50
+    classes: frozenset[str] = frozenset()
 
     def __init__(self, script: Sequence[Turn] | Callable[[Asked], Turn], *, usd: Decimal | str | None = "0") -> None:
         self._script = script
         self._usd = None if usd is None else Decimal(usd)
         self.asked: list[Asked] = []
-        """Every request so far."""
+        """Every request so far, with pseudonyms for what is private."""
 
-    async def answer(self, asked: Asked, mask: Mask) -> Reply:
+    async def answer(self, asked: Asked) -> Reply:
         """Do what the script says."""
-        seen = asked.mapped(mask.hide)
-        self.asked.append(seen)
-        turn = self._turn(seen)
+        self.asked.append(asked)
+        turn = self._turn(asked)
         if isinstance(turn, Exception):
             raise turn
         text = turn if isinstance(turn, str) else ""
         calls = [] if isinstance(turn, str) else [turn] if isinstance(turn, ToolCall) else list(turn)
-        named = [
-            call.model_copy(update={"id": call.id or f"call-{len(seen.messages)}-{n}"}) for n, call in enumerate(calls)
-        ]
-        shown = [call.model_copy(update={"args": mask.show(call.args)}) for call in named]
-        return Reply(
-            text=text, calls=[check_call(call, asked) for call in shown], model=SCRIPTED, usd=self._usd,
-            input_tokens=sum(len(message.text) for message in seen.messages) // 4, output_tokens=50, request=seen.unlike(asked),
-        )  # fmt: skip
+        sent = sum(len(message.text) for message in asked.messages) // 4
+        return Reply(text=text, calls=calls, model=SCRIPTED, usd=self._usd, input_tokens=sent, output_tokens=50)
 
     async def close(self) -> None:
         """It has no connections."""
 
-    def worst(self, characters: int) -> Decimal | None:
+    def worst(self, size: int) -> Decimal | None:
         """What the script says a reply costs."""
         return self._usd
 

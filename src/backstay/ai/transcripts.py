@@ -51,10 +51,13 @@ class Reply(BaseModel):
     role: str = ""
     """The configured role that it played; another than was asked for when that one was not to be had."""
     input_tokens: int = 0
+    """With the most that lost attempts at the same question may have used up."""
     output_tokens: int = 0
+    """The longest possible answer, where the provider does not say what it used."""
     usd: Decimal | None = None
     """None: the price is not known."""
     charged: Decimal = Decimal(0)
-    """What counts against the budget: the price, or the worst case that the role declares where there is none."""
+    """What counts against the budget: the price, or the worst case that the role declares where there is none; and the
+    worst case of each attempt at the same question whose answer was lost."""
     request: str = ""
     """SHA-256 of the request as it left, where something in it was hidden; else a replay makes it again as it was."""

@@ -68,19 +68,26 @@ def verify(
 def tell_report(report: Report, held: Path | None) -> None:
     """The verdict in words."""
     from backstay.cli import screen
+    from backstay.operations.wording import counted
 
-    counted = f"{report.events} events of {report.runs} runs in {report.commits} commits"
+    events, runs, commits = (
+        counted(report.events, "event"),
+        counted(report.runs, "run"),
+        counted(report.commits, "commit"),
+    )
+    within = f"{events} of {runs} in {commits}"
     if not report.ok:
-        screen.say(f"{len(report.findings)} finding(s) in {counted}", "bold red")
+        screen.say(f"{len(report.findings)} finding(s) in {within}", "bold red")
         for finding in report.findings:
             screen.say(f"- {finding}")
         screen.hint("Keep this file as evidence, and restore the store from a backup.")
         return
-    beside = f"{report.definitions} definitions, {report.blobs} offloaded values, {report.checkpoints} checkpoints"
+    numbers = {"definition": report.definitions, "offloaded value": report.blobs, "checkpoint": report.checkpoints}
+    beside = ", ".join(counted(number, noun) for noun, number in numbers.items())
     if held is not None:
-        screen.say(f"ok: {counted}; {beside}. Nothing that {held.name} covers was changed.", "bold green")
+        screen.say(f"ok: {within}; {beside}. Nothing that {held.name} covers was changed.", "bold green")
     else:  # whoever rewrites the whole file can make all that fit
-        screen.say(f"ok: {counted}; {beside}. All hashes, chains and rows fit together.", "bold green")
+        screen.say(f"ok: {within}; {beside}. All hashes, chains and rows fit together.", "bold green")
 
 
 def trusted(home: Path, held: Path | None, key: Path | None) -> tuple[str | None, dict[str, Checkpoint]]:

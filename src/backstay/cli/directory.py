@@ -49,12 +49,13 @@ def add(
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> None:
-    """Register somebody, or change somebody: the roles and groups given take the place of what was. The first one must be an administrator."""
+    """Register somebody, or change somebody: the roles and groups given take the place of what was. The first one must be an administrator; that makes the store if there is none."""
     from backstay.cli import screen
 
     who, chosen = person(by), dict[str, Any](kind=kind, acts_for=acts_for or None)
     roles, groups = role or [], group or []
-    change(home, lambda client: client.register(name, roles=roles, groups=groups, by=who, **chosen))
+    first = "administrator" in roles  # nobody else can be, so a mistyped --home makes no store for them
+    change(home, lambda client: client.register(name, roles=roles, groups=groups, by=who, **chosen), new=first)
     known = one(read_directory(home), name)
     if as_json:
         screen.show_json(plain(known))

@@ -2,17 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Any
 
 from backstay.errors import InvalidInput, NotFound
 
+Check = Callable[[Any], None]
+"""Raises InvalidInput naming what in a value does not fit; knows the declared types."""
 
-def read_input(parts: list[str], option: str, *, any_value: bool = False) -> Any:
-    """The value of one or more parts: JSON, @FILE with JSON, or KEY=VALUE where dots lead into objects."""
+
+def read_input(parts: list[str], option: str, *, any_value: bool = False, check: Check | None = None) -> Any:
+    """The value of one or more parts: JSON, @FILE with JSON, or KEY=VALUE where dots lead into objects.
+
+    check: a VALUE that does not fit as JSON is taken as the text that was typed, if that fits: `number=7` for a `str`.
+    """
     whole: Any = {}
     for part in parts:
         value = _part(part, option, any_value)
@@ -23,7 +30,40 @@ def read_input(parts: list[str], option: str, *, any_value: bool = False) -> Any
                 f"{option}: {part!r} is not an object", {option: "give a JSON object or key=value pairs"}
             )
         _merge(whole, value)
-    return whole
+    unquoted = dict(_unquoted(parts)) if check is not None else {}
+    return as_declared(whole, unquoted, check) if check is not None and unquoted else whole
+
+
+def _unquoted(parts: list[str]) -> Iterator[tuple[str, str]]:
+    """Dotted names and texts of the values that were read as JSON, though nothing marks them as that."""
+    for part in parts:
+        key, equals, value = part.partition("=")
+        if (
+            key
+            and equals
+            and not part.lstrip().startswith(("@", "{", "[", '"'))
+            and not isinstance(_value(value, ""), str)
+        ):
+            yield key, value
+
+
+def as_declared(value: Any, typed: dict[str, str], check: Check) -> Any:
+    """The value with the texts that were typed, by dotted name, where only they fit."""
+    for name in (name for name in typed if _is_wrong(name, value, check)):
+        changed = copy.deepcopy(value)
+        _merge(changed, _nested(name.split("."), typed[name]))
+        if not _is_wrong(name, changed, check):
+            value = changed
+    return value
+
+
+def _is_wrong(name: str, value: Any, check: Check) -> bool:
+    """Whether what a value has at a dotted name does not fit; a union names its branches behind that."""
+    try:
+        check(value)
+    except InvalidInput as error:
+        return any(field == name or field.startswith(f"{name}.") for field in error.fields)
+    return False
 
 
 def _part(part: str, option: str, any_value: bool) -> Any:

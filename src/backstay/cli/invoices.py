@@ -29,7 +29,7 @@ from backstay.governance.audit import verify
 PACKAGE: Final = "examples.accounts_payable"
 NAMES: Final = 30
 """Cells in which the name of a file is shown."""
-TOLD: Final = frozenset({"asked", "answered", "problem", "end", "failed"})
+TOLD: Final = frozenset({"asked", "answered", "rejected", "problem", "end", "failed"})
 """Marks of the lines that the demo tells; `backstay log` has the rest."""
 
 
@@ -194,7 +194,7 @@ class Teller:
         more = next((values[name] for name in ("reason", "error", "why", "problem") if name in values), "")
         if more:
             yield (f"  {screen.one_line(more)}", "dim")
-        if news.line.mark == "answered":
+        if news.line.mark in ("answered", "rejected"):
             yield (f"  {screen.one_line(news.line.by)}", "blue")
 
     def _name(self, news: News) -> str:

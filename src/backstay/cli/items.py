@@ -19,14 +19,15 @@ from backstay.cli.people import (
     print_inbox,
     shown,
     tally_of,
-    title_of,
     told,
 )
-from backstay.cli.stores import about, change, find_item, goes_on, reading, run_named
+from backstay.cli.stores import change, find_item, goes_on, reading, run_named
+from backstay.cli.titles import title_of, titles_of
 
 if TYPE_CHECKING:
     from backstay.engine.client import Client
     from backstay.engine.control import RemoteClient
+    from backstay.operations.items import Tally
     from backstay.store.database import Reader
     from backstay.store.views import Wait
 
@@ -108,9 +109,10 @@ def decide_one(asked: Asked, item: str, looked_at: str, home: Path, as_json: boo
     wait = shown(home, item, DECIDE)
     digest = whole_digest(home, wait, looked_at)
     _, working = change(home, lambda client: client.decide(item, **asked, shown=digest or None))
-    body: dict[str, Any] = {**asked, **standing(home, wait)}
-    more = f", {body['votes']}" if body["votes"] else ""
-    told(as_json, working, wait, f"{asked['by']} {asked['verdict']}{more}", body, home)
+    stands = standing(home, wait)
+    body: dict[str, Any] = {**asked, "votes": stands.words if stands else None}
+    more = f", {stands.words}" if stands else ""
+    told(as_json, working, wait, f"{asked['by']} {asked['verdict']}{more}", body, home, stands.still if stands else "")
 
 
 def whole_digest(home: Path, wait: Wait | None, looked_at: str) -> str:
@@ -122,13 +124,14 @@ def whole_digest(home: Path, wait: Wait | None, looked_at: str) -> str:
     return digest if len(looked_at) >= 8 and digest.startswith(looked_at) else looked_at
 
 
-def standing(home: Path, wait: Wait | None) -> dict[str, str | None]:
-    """How many votes a decision has, as long as it still waits for more."""
+def standing(home: Path, wait: Wait | None) -> Tally | None:
+    """How a decision by several people stands, as long as it still waits for more votes."""
     if wait is None:
-        return {"votes": None}
+        return None
     with reading(home) as reader:
-        waits = reader.one("wait", (wait.run, wait.command)) is not None
-        return {"votes": tally_of(reader, wait).words or None if waits else None}
+        found = tally_of(reader, wait)
+        waits = found.quorum > 1 and reader.one("wait", (wait.run, wait.command)) is not None
+    return found if waits else None
 
 
 # --- many at once -------------------------------------------------------------------------------------------
@@ -175,8 +178,8 @@ def preview(chosen: Sequence[Chosen], home: Path) -> None:
     """What is about to be decided."""
     waits = [one.wait for one in chosen if one.wait is not None]
     with reading(home) as reader:
-        words = {wait.run: about(reader, wait.run) for wait in waits}
-        print_inbox(waits, words, {wait.id: tally_of(reader, wait) for wait in waits})
+        tallies = {wait.id: tally_of(reader, wait) for wait in waits}
+        print_inbox(waits, titles_of(reader, waits, tallies), tallies)
 
 
 def decide_all(asked: Asked, chosen: Sequence[Chosen], home: Path, as_json: bool) -> int:
@@ -199,9 +202,8 @@ def tell_outcomes(
     from backstay.cli import screen
 
     errors = [outcomes[one.item].partition(": ") for one in chosen]
-    votes = [
-        None if code else standing(home, one.wait)["votes"] for one, (code, *_) in zip(chosen, errors, strict=True)
-    ]
+    stands = [None if code else standing(home, one.wait) for one, (code, *_) in zip(chosen, errors, strict=True)]
+    votes = [each.words if each else None for each in stands]
     if as_json:
         listed = [
             {"item": one.item, "counted": not code, "votes": vote,
@@ -334,6 +336,7 @@ def files(
 ) -> None:
     """List the files that came with comments, of an item or of a whole run; with --out write them."""
     from backstay.cli import screen
+    from backstay.operations.wording import moment
 
     with reading(home) as reader:
         found = list(kept_files(reader, item))
@@ -343,11 +346,10 @@ def files(
     elif not found:
         screen.say("No files came with it.")
     else:
-        made = screen.table("file", "bytes", "digest", "by", "at", "written", flexible="file")
-        rows = zip(found, written, strict=True)
-        screen.rows(
-            made, [(*map(str, (k["name"], k["bytes"], k["digest"][:12], k["by"], k["at"])), p) for k, p in rows]
-        )
+        made = screen.table("file", "bytes", "digest", "by", "at", flexible="file")
+        screen.rows(made, [(k["name"], k["bytes"], k["digest"][:12], k["by"], moment(k["at"])) for k in found])
+        if out:
+            screen.hint(f"Written to {out}, named DIGEST-NAME.")
 
 
 def kept_files(reader: Reader, item: str) -> Iterator[dict[str, Any]]:

@@ -21,6 +21,7 @@ from backstay.cli.stores import (
     run_named,
     starter,
 )
+from backstay.cli.titles import agent_of, title_of, titles_of
 
 if TYPE_CHECKING:
     from backstay.errors import InvalidInput
@@ -61,17 +62,17 @@ def inbox(
         found = open_items(reader, queue, -1 if mine else limit)
         if mine:
             found = turn_of(mine, found, reader, home)[:limit]
-        words = {wait.run: about(reader, wait.run) for wait in found}
         tallies = {wait.id: tally_of(reader, wait) for wait in found}
-    if as_json:
-        screen.show_json([_inbox_json(wait, words[wait.run], tallies[wait.id]) for wait in found])
-        return
+        titles = titles_of(reader, found, tallies)
+        if as_json:
+            screen.show_json([_inbox_json(reader, wait, tallies[wait.id]) for wait in found])
+            return
     if not found:
         place = f" in {queue}" if queue else ""
         whom = f" for {mine}" if mine else "" if queue else " for a person"
         screen.say(f"Nothing waits{place}{whom}." + ("" if queue else " `backstay runs` lists the runs."))
         return
-    print_inbox(found, words, tallies)
+    print_inbox(found, titles, tallies)
     if len(found) == limit:
         screen.hint(f"The first {limit}; --limit shows more.")
     screen.hint(f"`backstay show ITEM{screen.at_home(home)}` shows a case, its form, and what to type.")
@@ -117,21 +118,22 @@ def to_do(wait: Wait) -> str:
     return "answer" if wait.asked_at is not None else WHAT_TO_DO.get(wait.kind, wait.kind)
 
 
-def _inbox_json(wait: Wait, words: str, tally: Tally) -> dict[str, Any]:
+def _inbox_json(reader: Reader, wait: Wait, tally: Tally) -> dict[str, Any]:
     from backstay.cli import screen
 
     votes = {"quorum": tally.quorum, "votes": [vote.by for vote in tally.votes], "shown": tally.shown or None}
-    return {**screen.as_json(wait), "about": words, "do": to_do(wait).split(", "), **votes}
+    words: dict[str, Any] = {"about": about(reader, wait.run), "agent": agent_of(reader, wait.run) or None}
+    return {**screen.as_json(wait), **words, "do": to_do(wait).split(", "), **votes}
 
 
-def print_inbox(found: list[Wait], words: dict[str, str], tallies: dict[str, Tally]) -> None:
+def print_inbox(found: list[Wait], titles: dict[str, str], tallies: dict[str, Tally]) -> None:
     """Items as a table; priorities only if there are any."""
     from backstay.cli import screen
     from backstay.store.clock import Clock
 
     now, ranked = Clock().now(), any(wait.priority for wait in found)
     made = screen.table(*(("prio",) if ranked else ()), "item", "queue", "what", "since", "do", flexible="what")
-    rows = [_inbox_row(wait, words[wait.run], tallies[wait.id], now) for wait in found]
+    rows = [_inbox_row(wait, titles[wait.id], tallies[wait.id], now) for wait in found]
     screen.rows(made, [(wait.priority, *row) if ranked else row for wait, row in zip(found, rows, strict=True)])
 
 
@@ -153,7 +155,7 @@ def _inbox_row(wait: Wait, words: str, tally: Tally, now: Any) -> tuple[Any, ...
     from backstay.cli import screen
     from backstay.operations.wording import moment
 
-    title = Text(screen.one_line(" · ".join(part for part in (words, title_of(wait)) if part)))
+    title = Text(screen.one_line(words))
     if wait.asked_at:
         title.append(f"  (paused: {wait.requester} was asked)", "magenta")
     if wait.assigned:
@@ -168,17 +170,6 @@ def _inbox_row(wait: Wait, words: str, tally: Tally, now: Any) -> tuple[Any, ...
         title.append(f"  due {screen.ago(wait.due_at, now)}", "bold red" if overdue else "yellow")
     since = screen.ago(wait.opened_at, now).removesuffix(" ago")
     return f"{screen.short(wait.run)}/{wait.command}", wait.queue, title, since, to_do(wait)
-
-
-def title_of(wait: Wait) -> str:
-    """What is asked; a title that only repeats the kind says nothing."""
-    from backstay.operations.wording import plain
-
-    if wait.kind == "approval" and wait.subject:
-        return wait.subject
-    if wait.title in (wait.kind, ""):
-        return wait.subject or f"a {wait.kind}; `show` has what it is about"
-    return plain(wait.title, 90)
 
 
 def queues(home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
@@ -344,9 +335,10 @@ def shown(home: Path, item: str, kinds: frozenset[str]) -> Wait | None:
 
 
 def told(
-    as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any], home: Path | None = None
-) -> None:
-    """Say what was done, and with a worker and a `home` what came next."""
+    as_json: bool, working: bool, wait: Wait | None, did: str, body: dict[str, Any], home: Path | None = None,
+    still: str = "",
+) -> None:  # fmt: skip
+    """Say what was done, and with a worker and a `home` what came next. still: what the item itself goes on waiting for."""
     from backstay.cli import screen
 
     after = came_next(home, wait) if home is not None and wait is not None and working else None
@@ -356,7 +348,9 @@ def told(
         return
     what = f": {title_of(wait) or wait.kind} ({wait.queue})" if wait else "."
     screen.say(f"{did}{what}")
-    if after is not None:
+    if still:
+        screen.say(f"It {still}.")
+    elif after is not None:
         screen.say(next_words(*after))
     goes_on(working)
 

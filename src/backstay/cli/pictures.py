@@ -9,28 +9,36 @@ from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     from backstay.language import Program
+    from backstay.language.graph import Visit
     from backstay.store.database import Reader
     from backstay.store.views import Run, Stored
 
 Format = Literal["svg", "mermaid"]
 
 
-def way(stored: Sequence[Stored]) -> list[str]:
-    """The step ids that a run went through, in order."""
-    steps: list[str] = []
+def way(stored: Sequence[Stored]) -> list[Visit]:
+    """The steps that a run went through, in order, with what its decisions came to."""
+    from backstay.language.graph import visit_of
+
+    visits: list[Visit] = []
     for item in stored:
-        steps += [str(entry.get("step", "")) for entry in getattr(item.event, "path", None) or ()]
+        visits += [visit_of(entry) for entry in getattr(item.event, "path", None) or ()]
         site = getattr(item.event, "site", "")
-        if site and (not steps or steps[-1] != site):
-            steps.append(site.split(".undo")[0])
-    return steps
+        if site and (not visits or visits[-1][0] != site):
+            visits.append((site.split(".undo")[0], ""))
+    return visits
 
 
 def draw(program: Program, form: Format, stored: Sequence[Stored] | None = None, finished: bool = False) -> str:
-    """The flowchart as text of its format; with a journal, its way stands out."""
-    from backstay.language.drawing import to_svg
-    from backstay.language.mermaid import to_mermaid
+    """The flowchart as text of its format, of an agent its tools; with a journal, its way stands out."""
+    from backstay.language.drawing import draw_svg, to_svg
+    from backstay.language.mermaid import to_mermaid, write_mermaid
 
+    if program.agent:
+        from backstay.operations.agent_picture import draw_agent
+
+        graph, seen = draw_agent(program, None if stored is None else [item.event for item in stored])
+        return (draw_svg if form == "svg" else write_mermaid)(graph, seen)
     path = None if stored is None else way(stored)
     return (to_svg if form == "svg" else to_mermaid)(program, path, finished)
 

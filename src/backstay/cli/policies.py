@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,8 +11,9 @@ from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, Home
 
 if TYPE_CHECKING:
+    from backstay.actions import Action
     from backstay.engine.application import App
-    from backstay.governance.analysis import Situation
+    from backstay.governance.analysis import Caller, Situation
 
 app = typer.Typer(help="What the rules say: check them, try a call, see who may do what.", no_args_is_help=True)
 
@@ -23,6 +25,7 @@ def check(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -
     """Find rules that never decide, rules that overlap, expired ones, and what agents may do without a person."""
     from backstay.cli import screen
     from backstay.operations.permissions import look, unwatched
+    from backstay.operations.wording import counted
 
     loaded = application(target)
     found = look(loaded, now())
@@ -44,7 +47,8 @@ def check(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -
         screen.say(f"Without a person: {words(each)} (rule {each.rule.id!r}, until {each.rule.expires or 'for ever'}).")
     if not alone:
         screen.say("No agent does anything irreversible without a person.", "bold green")
-    screen.hint(f"{len(loaded.policy.rules)} rules, {len(found.situations)} situations that they can tell apart.")
+    rules, situations = counted(len(loaded.policy.rules), "rule"), counted(len(found.situations), "situation")
+    screen.hint(f"{rules}, {situations} that the rules can tell apart.")
     return REFUSED if found.unreachable else OK
 
 
@@ -60,41 +64,103 @@ def try_(
     as_json: AsJson = False,
 ) -> int:
     """Say what would become of a call, and which rule says so."""
-    import json
-
     from backstay.cli import screen
-    from backstay.errors import InvalidInput, NotFound
-    from backstay.governance.conditions import arguments
-    from backstay.governance.policy import Facts
-    from backstay.operations.permissions import callers_of
 
     loaded = application(target)
-    callers = [each for each in callers_of(loaded) if action in each.actions and caller in ("", each.workflow)]
-    if not callers:
-        raise NotFound(
-            f"{caller or 'nothing'} in this application calls {action!r}; `backstay policy matrix` lists who does"
-        )
-    given: dict[str, Any] = {}
-    for each in arg or ():
-        name, equals, value = each.partition("=")
-        if not equals:
-            raise InvalidInput(f"--arg {each!r} is not NAME=VALUE", {"arg": "NAME=VALUE"})
-        try:
-            given[name] = json.loads(value)
-        except ValueError:
-            given[name] = value
-    rows: list[dict[str, Any]] = []
-    for each in callers:
-        facts = Facts(action, each.actions[action], each.workflow, each.agent, each.autonomy)
-        rule = loaded.policy.decide(facts, now, arguments(given))
-        rows.append({"caller": each.workflow, "verdict": rule.verdict, "rule": rule.id, "reason": rule.reason})
+    callers = calling(loaded, action, caller)
+    given = read_arguments(loaded.actions[action], arg or ())
+    misfit, remark = judged(loaded.actions[action], given) if arg else ("", "")
+    rows = [{**(refused(misfit) if misfit else decided(loaded, each, action, given)), "remark": remark}
+            for each in callers]  # fmt: skip
     if as_json:
-        screen.show_json(rows)
+        screen.show_json([{"caller": each.workflow, **row} for each, row in zip(callers, rows, strict=True)])
         return OK
-    table = screen.table("caller", "verdict", "rule", "reason")
-    screen.rows(table, [tuple(row.values()) for row in rows])
+    for each, row in zip(callers, rows, strict=True):
+        why = f"rule {row['rule']!r}" if row["rule"] else f"stage {row['stage']}"
+        screen.say(f"{action} by {each.workflow}: {row['verdict']} ({why})", "bold")
+        if row["reason"]:
+            screen.say(row["reason"])
+    if remark:
+        screen.say(remark)
     screen.hint("Labels, budgets and switches are looked at besides, when the call comes.")
     return OK
+
+
+def calling(loaded: App, action: str, caller: str) -> list[Caller]:
+    """Who calls an action, or the one that is asked about; raises NotFound."""
+    from backstay.errors import NotFound
+    from backstay.operations.permissions import callers_of
+
+    if action not in loaded.actions:
+        raise NotFound(f"there is no action {action!r} in this application; it has {', '.join(sorted(loaded.actions))}")
+    if caller and caller not in loaded.workflows:
+        known = ", ".join(sorted(loaded.workflows))
+        raise NotFound(f"there is no workflow or agent {caller!r} in this application; it has {known}")
+    callers = [each for each in callers_of(loaded) if action in each.actions]
+    found = [each for each in callers if caller in ("", each.workflow)]
+    if not callers:
+        raise NotFound(f"nothing in this application calls {action!r}; `backstay policy matrix` lists who calls what")
+    if not found:
+        does = f"{' and '.join(each.workflow for each in callers)} {'does' if len(callers) == 1 else 'do'}"
+        raise NotFound(f"{caller!r} does not call {action!r}; {does}")
+    return found
+
+
+def read_arguments(action: Action[Any], parts: Sequence[str]) -> dict[str, Any]:
+    """The values of --arg by dotted name: JSON, or the text that was typed where that is none or only the text fits."""
+    import json
+
+    from backstay.cli.inputs import as_declared
+    from backstay.errors import InvalidInput
+    from backstay.governance.conditions import arguments
+
+    given, typed = dict[str, Any](), dict[str, str]()
+    for part in parts:
+        name, equals, value = part.partition("=")
+        if not equals:
+            raise InvalidInput(f"--arg {part!r} is not NAME=VALUE", {"arg": "NAME=VALUE"})
+        try:
+            given[name] = json.loads(value)
+            if not isinstance(given[name], str):
+                typed[name] = value
+        except ValueError:
+            given[name] = value
+    return as_declared(arguments(given), typed, lambda value: check_arguments(action, value))
+
+
+def check_arguments(action: Action[Any], value: Any) -> None:
+    """As the gate does; raises InvalidInput."""
+    from pydantic_core import to_json
+
+    action.read_arguments(to_json(value))
+
+
+def judged(action: Action[Any], given: dict[str, Any]) -> tuple[str, str]:
+    """(why the gate would refuse such arguments, what is missing among them); missing ones alone refuse nothing here."""
+    from backstay.errors import InvalidInput
+
+    needed = {name for name, field in action.arguments.model_fields.items() if field.is_required()}
+    missing = [name for name in action.parameters if name in needed - given.keys()]
+    try:
+        check_arguments(action, given)
+    except InvalidInput as error:
+        wrong = {name: why for name, why in error.fields.items() if name not in missing}
+        if wrong or not missing:
+            return str(error), ""
+    return "", f"arguments are incomplete: {', '.join(missing)} missing" if missing else ""
+
+
+def refused(reason: str) -> dict[str, Any]:
+    return {"verdict": "deny", "stage": "arguments", "rule": "", "reason": reason}
+
+
+def decided(loaded: App, caller: Caller, action: str, given: dict[str, Any]) -> dict[str, Any]:
+    """What the rules say of a caller's call."""
+    from backstay.governance.policy import Facts
+
+    facts = Facts(action, caller.actions[action], caller.workflow, caller.agent, caller.autonomy)
+    rule = loaded.policy.decide(facts, now, given)
+    return {"verdict": rule.verdict, "stage": "policy", "rule": rule.id, "reason": rule.reason}
 
 
 @app.command()

@@ -102,12 +102,17 @@ def check(
     checked = {str(file): check_file(file) for file in found}
     diagnostics = [diagnostic for found in checked.values() for diagnostic in found.diagnostics]
     workflows = [(file, flow) for file, found in checked.items() for flow in found.workflows]
+    agents = [(file, agent) for file, found in checked.items() for agent in found.agents]
     rules = [(file, rule) for file, found in checked.items() for rule in found.rules]
     if as_json:
-        listed = [{"file": file, "name": flow.name, "version": flow.definition.version} for file, flow in workflows]
+        listed, acting = (
+            [{"file": file, "name": flow.name, "version": flow.definition.version} for file, flow in flows]
+            for flows in (workflows, agents)
+        )
         named = [{"file": file, "name": rule.name} for file, rule in rules]
         refusals = [diagnostic.as_json() for diagnostic in diagnostics]
-        screen.show_json({"ok": not refusals, "diagnostics": refusals, "workflows": listed, "rules": named})
+        screen.show_json({"ok": not refusals, "diagnostics": refusals, "workflows": listed,
+                          "agents": acting, "rules": named})  # fmt: skip
         return REFUSED if diagnostics else OK
     print_diagnostics(diagnostics, screen.out())
     if diagnostics:
@@ -115,8 +120,10 @@ def check(
         return REFUSED
     for file, flow in workflows:
         screen.say(f"ok  {file}:{flow.name}  version {flow.definition.version[:12]}", "green")
-    if not workflows and not rules:
-        screen.say("No workflow and no rule in it; a workflow is an `async def` under `@workflow`.")
+    for file, agent in agents:
+        screen.say(f"ok  {file}:{agent.name} (agent)  version {agent.definition.version[:12]}", "green")
+    if not workflows and not agents and not rules:
+        screen.say("No workflow, agent or rule in it; a workflow is an `async def` under `@workflow`.")
     return OK
 
 

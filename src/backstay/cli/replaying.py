@@ -166,6 +166,7 @@ def run_all(home: Path, chosen: list[Chosen], jobs: int, impact: Impact | None, 
 def prove_one(run: str, home: Path, as_json: bool) -> int:
     from backstay.cli import screen
     from backstay.operations.proof import prove
+    from backstay.operations.wording import counted
     from backstay.store.payloads import Payloads
 
     with reading(home) as reader:
@@ -173,7 +174,8 @@ def prove_one(run: str, home: Path, as_json: bool) -> int:
     if as_json:
         screen.show_json(proof)
         return OK if proof.equal else REFUSED
-    counted = f"{proof.events} events, {proof.commands} commands, {proof.branches} branches, {proof.effects} effects"
+    derived = f"{counted(proof.events, 'event')}, {counted(proof.commands, 'command')}, "
+    derived += f"{counted(proof.branches, 'branch', 'branches')}, {counted(proof.effects, 'effect')}"
     screen.say(f"run {proof.run}  {proof.workflow}@{proof.version[:7]}  {proof.status}", "dim")
     if proof.erased and proof.equal:
         far = f"compared up to event {proof.event}" if proof.event else "all compared"
@@ -181,7 +183,7 @@ def prove_one(run: str, home: Path, as_json: bool) -> int:
         screen.say(f"equal as far as it can be: {words} {proof.events} events holds.", "bold yellow")
         return OK
     if proof.equal:
-        screen.say(f"equal: {counted} re-derived offline; the chain holds.", "bold green")
+        screen.say(f"equal: {derived} re-derived offline; the chain holds.", "bold green")
         return OK
     screen.say("not equal", "bold red")
     screen.say(proof.mismatch)

@@ -10,6 +10,7 @@ import typer
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Limit, Reason, RunName, person
 from backstay.cli.people import read_queues
 from backstay.cli.stores import about, change, goes_on, reading, run_named
+from backstay.cli.titles import agent_of, agent_title, held_up_by, title_of
 
 if TYPE_CHECKING:
     from backstay.events import Event
@@ -87,10 +88,12 @@ def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> No
             describe(wait, events, short, program, rules.get(wait.queue, {}).get("reasons", ()))
             for wait in chosen(waits, run)
         ]
+        items = [with_below(reader, item) for item in items]
+        parent = read_run(above) if row.parent and (above := reader.one("run", (row.parent,))) else None
         children = [read_run(item) for item in reader.all("children_of", (row.id,))]
         picture = draw_picture(reader, row, home)
         started = next(iter(events), None)
-    last = stored[-1].event if stored else None
+    last = events[-1] if events else None
     given = started.input if isinstance(started, ev.RunStarted) else None
     result = last.result if isinstance(last, ev.RunFinished) else None
     if as_json:
@@ -99,7 +102,7 @@ def show(run: RunName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> No
         body |= {"input": given, "result": result, "waits": waiting, "children": [child.id for child in children]}
         screen.show_json({**body, "events": len(stored), "picture": str(picture) if picture else None})
         return
-    print_run(row, given, result, children)
+    print_run(row, given, result, children, parent)
     for item in items:
         print_item(item, home)
     if picture:
@@ -117,6 +120,26 @@ def chosen(waits: list[Wait], name: str) -> list[Wait]:
         listed = ", ".join(wait.command for wait in waits) or "nothing"
         raise NotFound(f"{name} does not wait (any more); what waits there: {listed}")
     return found
+
+
+def with_below(reader: Reader, item: Item) -> Item:
+    """An item that waits for a child, with what there waits for a person and what to type."""
+    from dataclasses import replace
+
+    from backstay.cli import screen
+    from backstay.cli.people import tally_of
+    from backstay.operations.items import COMMANDS, PAUSED
+
+    if item.wait.kind != "child":
+        return item
+    below, do = list[str](), list[str]()
+    for wait in held_up_by(reader, item.wait.subject):
+        name, agent = f"{screen.short(wait.run)}/{wait.command}", agent_of(reader, wait.run)
+        title = agent_title(wait, agent, tally_of(reader, wait).args) if agent else title_of(wait)
+        below.append(f"{name}  {wait.kind} for {wait.queue}  {title}")
+        lines = PAUSED if wait.asked_at else COMMANDS.get(wait.kind, ())
+        do += [f"show {name}", *(line.format(item=name) for line in lines)]
+    return replace(item, below=tuple(below), do=tuple(do))
 
 
 def unfolded(reader: Reader, home: Path, stored: list[Stored]) -> list[Event]:
@@ -160,13 +183,16 @@ def print_item(item: Item, home: Path) -> None:
     screen.say()
 
 
-def print_run(row: Run, given: Any, result: Any, children: list[Run]) -> None:
+def print_run(row: Run, given: Any, result: Any, children: list[Run], parent: Run | None) -> None:
     from backstay.cli import screen
     from backstay.cli.story import details, heading
     from backstay.operations.wording import pairs, plain
 
     screen.out().print(heading(row))
-    facts = [("key", plain(row.key) if row.key else ""), ("parent", row.parent or "")]
+    facts = [
+        ("key", plain(row.key) if row.key else ""),
+        ("parent", f"{parent.id}  {parent.workflow}  {parent.status}" if parent else row.parent or ""),
+    ]
     facts += [
         ("input" if number == 0 else "", f"{label} {value}".strip())
         for number, (label, value) in enumerate(pairs(given))

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STORE_FILE = "backstay.db"
+MAKES = "`backstay start`, `backstay dev` or `backstay people add NAME --role administrator` makes one"
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 0)
 """Seconds between attempts to reach a store that another process has."""
 
@@ -90,7 +91,7 @@ def reader_of(home: Path) -> Generator[Reader]:
     if not store_exists(home):
         demo = home / "demo"
         other = f"the demo's is in {str(demo)!r}: add --home {demo}" if store_exists(demo) else "or name another --home"
-        raise NotFound(f"there is no store in {str(home)!r}; `backstay start` or `backstay dev` makes one; {other}")
+        raise NotFound(f"there is no store in {str(home)!r}; {MAKES}; {other}")
     reader = Reader(home / STORE_FILE)
     try:
         check_store(reader, home)
@@ -115,10 +116,14 @@ def check_store(reader: Reader, home: Path) -> None:
 
 
 @asynccontextmanager
-async def desk(home: Path) -> AsyncGenerator[tuple[Client | RemoteClient, bool]]:
-    """Who carries out a change: (the worker that owns the store, True), or (the store opened to decide, False)."""
-    with reader_of(home):
-        pass
+async def desk(home: Path, new: bool = False) -> AsyncGenerator[tuple[Client | RemoteClient, bool]]:
+    """Who carries out a change: (the worker that owns the store, True), or (the store opened to decide, False).
+
+    new: make the store if there is none.
+    """
+    if not new or store_exists(home):
+        with reader_of(home):
+            pass
     async with AsyncExitStack() as stack:
         yield await _served_or_opened(home, stack)
 
@@ -145,13 +150,15 @@ async def _served_or_opened(home: Path, stack: AsyncExitStack) -> tuple[Client |
     raise AssertionError("the last pause is 0")
 
 
-def change(home: Path, ask: Callable[[Client | RemoteClient], Coroutine[Any, Any, T]]) -> tuple[T, bool]:
+def change(
+    home: Path, ask: Callable[[Client | RemoteClient], Coroutine[Any, Any, T]], *, new: bool = False
+) -> tuple[T, bool]:
     """Carry out one change; gives its answer and whether a worker goes on with it at once."""
 
     import asyncio
 
     async def carry_out() -> tuple[T, bool]:
-        async with desk(home) as (client, working):
+        async with desk(home, new) as (client, working):
             return await ask(client), working
 
     return asyncio.run(carry_out())

@@ -24,6 +24,7 @@ MARKS: Final[dict[str, tuple[str, str]]] = {
     "problem": ("!", "bold red"),
     "asked": ("?", "bold yellow"),
     "answered": ("✓", "bold blue"),
+    "rejected": ("✗", "bold blue"),
     "wait": ("…", "cyan"),
     "note": ("·", "dim"),
     "undo": ("↩", "yellow"),
@@ -98,7 +99,7 @@ def brief(line: Line, run: str, width: int) -> Text:
     values = ", ".join(f"{label} {value}".strip() for label, value in line.details if label not in ("key", "took"))
     if values:
         told.append(f"  {plain(values)}", "dim")
-    if "@" not in line.by and line.mark == "answered":
+    if "@" not in line.by and line.mark in ("answered", "rejected"):
         told.append(f"  {one_line(line.by)}", "blue")
     told.truncate(width, overflow="ellipsis")
     return told

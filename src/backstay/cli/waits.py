@@ -10,12 +10,16 @@ import typer
 
 from backstay.cli.exits import OK, REFUSED
 from backstay.cli.options import DEFAULT_HOME, AsJson, Home, Limit
-from backstay.cli.people import owner_of, read_queues, title_of
+from backstay.cli.people import owner_of, read_queues
 from backstay.cli.stores import reading
+from backstay.cli.titles import title_of
 
 if TYPE_CHECKING:
     from backstay.operations.watchdog import Orphan
     from backstay.store.views import Wait
+
+WIDE = 120
+"""Columns from which on no column of the list is cut short."""
 
 
 def waits(
@@ -69,10 +73,13 @@ def print_waits(found: list[Wait], rules: dict[str, dict[str, Any]]) -> None:
     def when(moment: str | None) -> str:
         return screen.ago(moment, now) if moment else ""
 
-    made = screen.table("item", "kind", "queue", "owner", "what", "due", "next", flexible="what")
+    made = screen.table("item", "kind", "waits for", "what", "due", "next", flexible="what")
+    narrow = screen.out().width < WIDE
+    for column, most in zip(made.columns, (12, 9, 16, None, 9, 9), strict=True):
+        column.max_width = most if narrow else None
     rows = [
         (
-            f"{screen.short(wait.run)}/{wait.command}", wait.kind, wait.queue, _named(_owner(wait, rules), wait),
+            f"{screen.short(wait.run)}/{wait.command}", wait.kind, _whom(_owner(wait, rules), wait),
             title_of(wait) if wait.queue else wait.title, "paused" if wait.asked_at else when(wait.due_at),
             when(wait.wake_at),
         )
@@ -81,10 +88,13 @@ def print_waits(found: list[Wait], rules: dict[str, dict[str, Any]]) -> None:
     screen.rows(made, rows)
 
 
-def _named(owner: str, wait: Wait) -> str:
+def _whom(owner: str, wait: Wait) -> str:
+    """The queue with its owner, the child run, or what else brings it on."""
     from backstay.cli import screen
 
-    return f"run {screen.short(owner)}" if wait.kind == "child" else owner
+    if wait.kind == "child":
+        return f"run {screen.short(owner)}"
+    return f"{wait.queue} ({owner})" if wait.queue else owner
 
 
 def orphans_of(home: Path, rules: dict[str, dict[str, Any]]) -> tuple[list[Orphan], int, bool]:

@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from backstay.cli.exits import ATTENTION, OK
-from backstay.cli.inputs import read_input
+from backstay.cli.inputs import Check, read_input
 from backstay.cli.loading import find_app, find_workflow, load, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
 from backstay.cli.stores import change, goes_on, look, may_see, reading
 
 if TYPE_CHECKING:
+    from backstay.language import Workflow
     from backstay.store.views import Run
 
 
@@ -75,8 +76,8 @@ def start(
     from backstay.engine.control import find_worker
     from backstay.store.clock import Clock
 
-    given, who, before = read_input(input or [], "--input"), person(by), Clock().stamp()
     path, name = split(target)
+    given, who, before = read_input(input or [], "--input", check=declared(path, name)), person(by), Clock().stamp()
     load_once(path)
     worker, sees = find_worker(home), may_see(home)
     if worker is not None and not name:
@@ -106,15 +107,37 @@ def start(
     return ATTENTION if row.status in ("failed", "cancelled", "attention") else OK
 
 
+def declared(path: Path, name: str) -> Check:
+    """What a workflow's parameters say of an input. A file that does not tell says nothing: the start itself complains."""
+    from functools import cache
+
+    from backstay.errors import BackstayError
+
+    @cache
+    def workflow() -> Workflow[..., Any] | None:
+        try:
+            return find_workflow(load(path), name)
+        except BackstayError:
+            return None
+
+    def check(value: Any) -> None:
+        found = workflow()
+        if found is not None:
+            found.program.signature.read(f"input of workflow {found.name!r}", value)
+
+    return check
+
+
 def result_of(home: Path, row: Run) -> Any:
     """The recorded result of a finished run, private values as pseudonyms."""
     from backstay.events import RunFinished
+    from backstay.store.payloads import Payloads
     from backstay.store.views import read_events
 
     if row.status != "finished":
         return None
     with reading(home) as reader:
-        last = read_events(reader, row.id, row.seq - 1)[-1].event
+        last = Payloads(home, reader).mark_erased(read_events(reader, row.id, row.seq - 1)[-1].event)
     return last.result if isinstance(last, RunFinished) else None
 
 

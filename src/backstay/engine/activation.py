@@ -23,8 +23,9 @@ from backstay.events import Event
 from backstay.governance.labels import Labels
 from backstay.store.journal import Head, Write, genesis, link
 from backstay.store.keyring import ValueErased
-from backstay.store.payloads import from_outside
+from backstay.store.payloads import Secrets, from_outside
 from backstay.store.views import Run, Status, Wait, read_events
+from backstay.types import Json
 
 if TYPE_CHECKING:
     from backstay.engine.runner import Runner
@@ -81,7 +82,7 @@ class Activation:
         started = stored[0].event if stored else None
         if not isinstance(started, ev.RunStarted):
             raise JournalCorrupted(f"the journal of run {self.row.id} does not begin with run_started")
-        secrets: dict[str, str] = {}
+        secrets = Secrets()
         self._make_machine(self.runner.payloads.restore(started, secrets), secrets)
         for item in stored[1:]:
             self._apply(item.seq, item.event)
@@ -95,7 +96,7 @@ class Activation:
 
     def begin(self, started: ev.RunStarted) -> None:
         """Load a run that has just been created, without reading it back."""
-        secrets: dict[str, str] = {}
+        secrets = Secrets()
         self._make_machine(self.runner.payloads.restore(started, secrets), secrets)
         self.loaded = True
 
@@ -211,22 +212,34 @@ class Activation:
     def _apply(self, seq: int, event: Event) -> None:
         if getattr(event, "refs", None):
             event = self.runner.payloads.restore(event, self.machine.secrets)
+        leaf = self.machine.find(getattr(event, "command", "")) if self.runner.watches_labels else None
         self.machine.apply(event, seq)
         if self.runner.watches_labels:
-            self._observe(event)
+            self._observe(event, None if leaf is None else leaf.args)
 
-    def _observe(self, event: Event) -> None:
+    @property
+    def acting(self) -> list[list[str]]:
+        """The agents in whose name this run starts others."""
+        program = self.machine.program
+        return [*(self.machine.started.acting or ()), *([[program.agent, program.autonomy]] if program.agent else ())]
+
+    def _observe(self, event: Event, args: Json) -> None:
         if isinstance(event, ev.CallReturned):
             action = self.runner.gateway.actions.get(event.action)
             wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
-            asked_for = (action is not None and action.derived) or self.labels.names(event.args)
-            self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for)
+            asks_model = action is not None and action.derived
+            echoes = () if asks_model else self.labels.suspects(args)
+            asked_for = asks_model or self.labels.names(args)
+            self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for, echoes=echoes)
+        elif isinstance(event, ev.CallFailed):
+            self.labels.observe(event.fault.message, untrusted=True)
         elif isinstance(event, ev.SignalReceived):
             self.labels.observe(event.payload, untrusted=True)
         elif isinstance(event, ev.TaskCompleted):
             self.labels.observe(event.value, spoken=True)
         elif isinstance(event, ev.ChildEnded):
             self.labels.observe(event.result, untrusted=event.outside or ())
+            self.labels.observe(event.reason, untrusted=True)
 
     # --- advancing ---
 
@@ -420,7 +433,7 @@ class Activation:
         if outcome.status == "finished":
             schema = self.machine.program.result_schema
             packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema, self.machine.secrets)
-            wrote = self.labels.pointers(outcome.result) if self.runner.watches_labels else []
+            wrote = self.labels.pointers(outcome.result) if self.runner.watches_labels else None
             self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None, outside=wrote or None))
         elif outcome.status == "failed":
             fault = outcome.fault or ev.Fault(type="Error", message=outcome.reason)

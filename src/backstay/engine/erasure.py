@@ -69,7 +69,7 @@ class Erasure(Desk):
             _check_open(still, force)
             told = reason.replace(person, f"person {people[0]}")  # it must not name whom it makes unnameable
             done = Erased(people=[*people], values=found.values, runs=sorted(runs), open=still, by=who, reason=told)
-            await self._commit(people, done)
+            await self._commit(person, people, done)
             if self._runner.journal.unscrubbed:
                 raise StoreUnavailable(
                     "the key is erased, but its bytes may still lie in free space of the file "
@@ -105,22 +105,21 @@ class Erasure(Desk):
         row = self._reader.one("run", (run,))
         return row is None or row["status"] not in ENDED
 
-    async def _commit(self, people: People, done: Erased) -> None:
+    async def _commit(self, name: str, people: People, done: Erased) -> None:
         write, keyring = Write(), self._runner.payloads.keyring
         detail = {"reason": done["reason"], "values": done["values"], "runs": len(done["runs"])}
-        for person in people:
-            keyring.erase(write, person)
         events = [
             SystemRecorded(at=self._stamp(), by=done["by"], what="erased", subject=person, detail=detail)
             for person in people
         ]
 
-        def forget(fault: Exception | None) -> None:
+        def ended(fault: Exception | None) -> None:
+            keyring.erasure_ended(name, committed=fault is None)
             if fault is None:
-                keyring.forget(people)
                 self._forget_runs(people)
 
-        await self._runner.system.commit(write, events, forget)
+        keyring.erase(write, name, people)
+        await self._runner.system.commit(write, events, ended)
 
     def _forget_runs(self, people: Collection[str]) -> None:
         """Runs that have their values in memory are loaded anew, without them; a call that is under way ends, unheard."""

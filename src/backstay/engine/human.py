@@ -51,9 +51,16 @@ def approval_decided(machine: Machine, leaf: Open, event: ev.ApprovalDecided) ->
         machine.grants.setdefault(leaf.opened.digest, []).append(leaf.id)
     decision = Decision(
         approved=approved, verdict=event.verdict, by=by,
-        reason=event.reason, code=event.code, at=datetime.fromisoformat(event.at),
+        reason=event.reason, code=event.code, at=datetime.fromisoformat(event.at), voters=_voters(event),
     )  # fmt: skip
     machine.answer(leaf, decision)
+
+
+def _voters(event: ev.ApprovalDecided) -> list[str]:
+    """Who voted for what was decided."""
+    if event.verdict == "expired":
+        return []
+    return [str(vote["by"]) for vote in event.votes or () if vote["verdict"] == event.verdict] or [event.by]
 
 
 def task_opened(machine: Machine, leaf: Open, event: ev.TaskOpened) -> None:

@@ -71,7 +71,8 @@ class Operators(People):
     async def retry(self, target: str, *, by: str | None = None, reason: str = "") -> int:
         """Send back to the gate: one item (RUN/COMMAND), all of a run, or with "queue:NAME" a whole queue.
 
-        Returns how many went. A run that needs attention is tried again.
+        Returns how many went. A run that needs attention is tried again. Raises Conflict for an item or a run of which
+        nothing waits any more, so that nobody is told that theirs was the retry that counted.
         """
         by = self._allow(by, "retry")
         outcomes = await asyncio.gather(
@@ -80,6 +81,8 @@ class Operators(People):
         faults = [outcome for outcome in outcomes if isinstance(outcome, BaseException)]
         if any(not isinstance(fault, Conflict) for fault in faults):
             raise next(fault for fault in faults if not isinstance(fault, Conflict))
+        if len(faults) == len(outcomes) and not target.startswith("queue:"):
+            raise faults[0]
         return len(outcomes) - len(faults)
 
     async def _retry_one(self, wait: Wait, by: str, reason: str) -> None:

@@ -31,6 +31,7 @@ from backstay.errors import (
     WriteRefused,
 )
 from backstay.events import Refs
+from backstay.governance.labels import PLANTED, SUSPECT, Labels
 from backstay.governance.principals import WHATS, Directory
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
@@ -142,11 +143,11 @@ class Runner:
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
-        outside: Sequence[str] = (),
+        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (),
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 
-        outside: JSON pointers of what outsiders or a model wrote in the input, besides what the workflow's types say.
+        labels: what the run that starts it knows of where the input comes from. acting: the agents that led to it.
         """
         found = self.workflows.get(workflow)
         if found is None:
@@ -163,11 +164,11 @@ class Runner:
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
-        wrote = sorted({*outside, *from_outside(input_, found.input_schema)}) if self.watches_labels else []
+        wrote = self._where_from(input_, found.input_schema, labels) if self.watches_labels else None
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
-            outside=wrote or None,
+            outside=wrote or None, acting=[list(each) for each in acting] or None,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)
@@ -188,6 +189,11 @@ class Runner:
             activation.put_wait(write, wait)
         self._fresh[run] = (activation, started)
         return run
+
+    def _where_from(self, input_: Json, schema: Json, labels: Labels | None) -> dict[str, str]:
+        """Of the parts of an input that nobody may trust, where they stand, and what they are."""
+        said = dict.fromkeys(from_outside(input_, schema), SUSPECT if labels is not None else PLANTED)
+        return {**said, **(labels.pointers(input_) if labels is not None else {})}
 
     async def start(
         self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None

@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Any, Final, Literal, Protocol
 
 from pydantic_core import to_json
@@ -21,11 +22,11 @@ from backstay.events import Event
 from backstay.governance.approvals import call_digest
 from backstay.governance.budgets import Limits, crossed
 from backstay.governance.labels import Labels
-from backstay.governance.policy import Facts, Policy, Rule
+from backstay.governance.policy import SEVERITY, Facts, Policy, Rule
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
-from backstay.store.payloads import Payloads
+from backstay.store.payloads import Payloads, free_keys
 from backstay.store.views import Run, Wait
 from backstay.types import Json, digest, journalable
 
@@ -81,6 +82,7 @@ class Gate:
     approval: str | None = field(default=None, init=False)
     """The granted approval that the intent will consume."""
     rule: str = field(default="", init=False)
+    decided: Rule | None = field(default=None, init=False)
     detected: bool = field(default=False, init=False)
     """Whether the arguments look as if they held a secret that nobody tagged."""
 
@@ -88,6 +90,21 @@ class Gate:
     def private(self) -> bool:
         """Whether the arguments may hold private values: the same for every attempt of this call."""
         return self.leaf.private or self.action.seals_arguments or self.detected
+
+    @property
+    def acting(self) -> list[tuple[str, str]]:
+        """The agents in whose name the call is made, with their autonomy: the run's own, and those that led to it."""
+        machine = self.case.machine
+        led, agent = machine.started.acting, machine.program.agent
+        found = [(each[0], each[1]) for each in led] if led else []
+        return [*found, (agent, machine.program.autonomy)] if agent else found
+
+    @cached_property
+    def sinks(self) -> dict[str, Json]:
+        """The arguments that decide who or what, with the names that they use as data."""
+        schema = self.action.interface["arguments"]
+        given = {name: self.args[name] for name in sorted(self.action.sinks) if name in self.args}
+        return {name: [value, free_keys(value, schema, name)] for name, value in given.items()}
 
     def stand_in(self) -> Json:
         """What the journal keeps of arguments that a replay computes again."""
@@ -169,36 +186,44 @@ def budget(rules: Rules, gate: Gate) -> Refusal | None:
 
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
-    """No outsider's text decides who or what the call is about, unless a person approved exactly this call.
-
-    What an agent took from a text that nobody pointed it to is nobody's wish, and not even asked about.
-    """
-    if not gate.action.sinks or gate.leaf.undoes:
+    """What an agent took from a text that nobody pointed it to is nobody's wish, and not even asked about."""
+    if not gate.action.sinks or gate.leaf.undoes or not gate.acting:
         return None
-    known = gate.case.labels
-    named = sorted(name for name in gate.action.sinks if known.suspects(gate.args.get(name)))
-    if not named:
+    planted = [name for name, value in gate.sinks.items() if gate.case.labels.smuggled(value)]
+    if not planted:
         return None
-    listed = ", ".join(named)
-    if gate.case.machine.program.agent and any(known.smuggled(gate.args.get(name)) for name in named):
-        return Refusal(then="deny", stage="labels", reason=f"{listed}: this stands in a text that nobody asked about")
-    if _granted(gate):
-        return None
-    return Refusal(
-        then="hold", stage="labels", reason=f"{listed}: chosen by text from outside, so a person must confirm it"
-    )
+    listed = ", ".join(planted)
+    return Refusal(then="deny", stage="labels", reason=f"{listed}: this stands in a text that nobody asked about")
 
 
 def policy(rules: Rules, gate: Gate) -> Refusal | None:
-    """The rule table allows it, or holds it and a person approved exactly this call."""
-    program = gate.case.machine.program
-    facts = Facts(gate.name, gate.action.effect, gate.case.row.workflow, program.agent, program.autonomy)
-    rule = rules.policy.decide(facts, rules.clock.stamp, gate.args)
-    gate.rule = rule.id
+    """The rule table allows it, or holds it and a person approved exactly this call.
+
+    It is asked for everybody in whose name the call is made, agents that started the run included; the strictest counts.
+    """
+    row, acting = gate.case.row, gate.acting
+    callers = acting if gate.case.machine.program.agent else [("", ""), *acting]
+    decided = [
+        rules.policy.decide(Facts(gate.name, gate.action.effect, row.workflow, *caller), rules.clock.stamp, gate.args)
+        for caller in callers
+    ]
+    rule = decided[0] if len(decided) == 1 else min(decided, key=lambda each: SEVERITY.index(each.verdict))
+    gate.decided, gate.rule = rule, rule.id
     if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
         return None
     then = rule.verdict if rule.verdict in ("hold", "draft") else "deny"
     return Refusal(then=then, stage="policy", reason=f"{rule.reason or rule.verdict} (rule {rule.id!r})", rule=rule)
+
+
+def origins(_: Rules, gate: Gate) -> Refusal | None:
+    """No outsider's text and no model decides who or what the call is about, unless a person approved exactly this call."""
+    if not gate.action.sinks or gate.leaf.undoes:
+        return None
+    chosen = [name for name, value in gate.sinks.items() if gate.case.labels.suspects(value)]
+    if not chosen or _granted(gate):
+        return None
+    reason = f"{', '.join(chosen)}: chosen by text from outside, so a person must confirm it"
+    return Refusal(then="hold", stage="labels", reason=reason, rule=gate.decided)
 
 
 STAGES: Final[tuple[Callable[[Rules, Gate], Refusal | None], ...]] = (
@@ -209,6 +234,7 @@ STAGES: Final[tuple[Callable[[Rules, Gate], Refusal | None], ...]] = (
     budget,
     labels,
     policy,
+    origins,
 )
 """The gate, in order. A stage returns None to let the call pass."""
 

@@ -19,8 +19,10 @@ class RunStarted(Event):
     trigger: str = ""
     requester: str | None = None
     """For whom a service, an agent or an operator (`by`) asked; None where they asked for themselves."""
-    outside: list[str] | None = None
-    """JSON pointers of the parts of the input that outsiders or a model wrote."""
+    outside: dict[str, str] | None = None
+    """JSON pointers of the parts of the input that outsiders or a model wrote -> "planted" or "suspect"."""
+    acting: list[list[str]] | None = None
+    """The agents that led to this run, each with its autonomy, the first one first."""
     schema: int = SCHEMA
     refs: Refs | None = None
 
@@ -51,8 +53,8 @@ class RunFinished(Event):
     result: Json = None
     path: Trail | None = None
     refs: Refs | None = None
-    outside: list[str] | None = None
-    """JSON pointers of the parts of the result that outsiders or a model wrote."""
+    outside: dict[str, str] | None = None
+    """The same of the result."""
 
 
 @record

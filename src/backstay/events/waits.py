@@ -68,7 +68,7 @@ class ChildEnded(Event):
     result: Json = None
     reason: str = ""
     refs: Refs | None = None
-    outside: list[str] | None = None
+    outside: dict[str, str] | None = None
     """As the end of the child's run says it."""
 
 

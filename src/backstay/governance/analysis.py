@@ -1,7 +1,7 @@
 """What a policy allows, found by trying every situation that it can tell apart. Exact, as its domains are finite.
 
 A situation is a caller (an agent, or a workflow), an action, and one value from each region of the arguments that the
-rules' conditions ask about.
+rules' conditions ask about; an argument that may be left out is tried without as well.
 """
 
 from __future__ import annotations
@@ -9,11 +9,13 @@ from __future__ import annotations
 import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Final, TypeAlias
 
 from backstay.errors import AuthorError
 from backstay.governance.conditions import arguments, situations
-from backstay.governance.policy import BASELINE, Facts, Policy, Rule, Verdict
+from backstay.governance.policy import Facts, Policy, Rule, Verdict
+from backstay.store.payloads import branches, child, resolved
 from backstay.types import Effect, Json
 
 MOST: Final = 200_000
@@ -29,6 +31,8 @@ class Caller:
     autonomy: str = ""
     actions: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     """What its definition lists, with the effect of each."""
+    schemas: Mapping[str, Json] = field(default_factory=dict[str, Json])
+    """The JSON schema of each action's arguments; without one, all of them may be left out."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -85,8 +89,10 @@ def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
         decided.add(situation.rule.id)
         if len(tried) > MOST:
             raise AuthorError(f"the conditions tell more than {MOST} situations apart; split the table by action")
+        if situation.rule not in policy.rules:  # the baseline, or a condition that nobody can answer
+            continue
         for other in policy.matching(facts, now, args):
-            if other.verdict != situation.verdict and situation.rule.id not in _BASELINE:
+            if other.verdict != situation.verdict:
                 overlaps.setdefault((situation.rule.id, other.id), situation)
     return Analysis(
         situations=tried,
@@ -96,13 +102,30 @@ def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
     )
 
 
-_BASELINE: Final = frozenset(rule.id for rule in BASELINE)
-
-
 def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json]]]:
     for caller in callers:
         for action, effect in caller.actions.items():
             facts = Facts(action, effect, caller.workflow, caller.agent, caller.autonomy)
-            regions = situations([rule.when for rule in policy.about(facts) if rule.when])
+            types = partial(types_at, caller.schemas.get(action))
+            regions = situations([rule.when for rule in policy.about(facts) if rule.when], types)
             for chosen in itertools.product(*regions.values()):
                 yield facts, arguments(dict(zip(regions, chosen, strict=True)))
+
+
+def types_at(schema: Json, path: str) -> frozenset[str]:
+    """JSON types that arguments of a schema may have at a dotted name; none where there may be nothing, or anything."""
+    if not schema:
+        return frozenset()
+    defs, node = schema.get("$defs", {}), schema
+    for name in path.split("."):
+        if name not in node.get("required", ()):
+            return frozenset()
+        node = resolved(child(node, name), defs)
+    return _types(node, defs)
+
+
+def _types(node: Json, defs: Json) -> frozenset[str]:
+    parts = [_types(resolved(branch, defs), defs) for branch in branches(node)]
+    own = node.get("type", ())
+    found = frozenset([own] if isinstance(own, str) else own).union(*parts)
+    return found if all(parts) else frozenset()

@@ -1,16 +1,18 @@
 """Conditions of policy rules: a small total language over a call's arguments. No calls, no loops; it always ends.
 
 `amount <= 500 and currency in ["EUR", "USD"]`, `not invoice.urgent`, `payee == "ACME"`. A name is an argument, a dotted one
-a field of it. Numbers compare as exact decimals. What is missing, or of another type, makes the condition unanswerable.
+a field of it. Arguments are compared with constants only, and only numbers have an order; they compare as exact decimals.
+What is missing, or no number where one is asked for, makes the condition unanswerable.
 """
 
 from __future__ import annotations
 
 import ast
 import operator
-from collections.abc import Callable, Mapping, Sequence
-from decimal import Decimal, InvalidOperation
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from decimal import Decimal, InvalidOperation, localcontext
+from itertools import count, pairwise
 from typing import Any, Final, TypeAlias, cast
 
 from backstay.errors import AuthorError
@@ -69,20 +71,41 @@ def _flag(path: tuple[str, ...]) -> Condition:
 
 def _comparison(node: ast.Compare, where: str) -> Condition:
     sides = [node.left, *node.comparators]
+    for one, op, other in zip(sides, node.ops, sides[1:], strict=False):
+        wrong = _wrong(one, op, other)
+        if wrong:
+            raise AuthorError(f"{where}: {ast.unparse(node)!r} {wrong}")
     number = any(_is_number(side) for side in sides)
     values = [_value(side, where, number=number) for side in sides]
-    compare = [COMPARISONS.get(type(op)) for op in node.ops]
-    if None in compare:
-        raise AuthorError(f"{where}: {ast.unparse(node)!r} compares in a way that conditions do not know")
-    steps = list(zip(cast("list[Callable[[Any, Any], bool]]", compare), values, values[1:], strict=False))
+    steps = list(zip([COMPARISONS[type(op)] for op in node.ops], values, values[1:], strict=False))
+    return lambda args: all(tuple(check(one(args), other(args)) for check, one, other in steps))
 
-    def holds(args: Mapping[str, Json]) -> bool:
-        try:
-            return all(tuple(check(one(args), other(args)) for check, one, other in steps))
-        except TypeError as error:
-            raise Unanswerable(str(error)) from None
 
-    return holds
+def _wrong(one: ast.expr, op: ast.cmpop, other: ast.expr) -> str:
+    """Why two neighbours in a comparison cannot be compared, if so."""
+    if type(op) not in COMPARISONS:
+        return "compares in a way that conditions do not know"
+    if isinstance(op, ast.In | ast.NotIn):
+        is_listed = isinstance(other, ast.List | ast.Tuple) and not any(
+            isinstance(each, ast.List | ast.Tuple) for each in other.elts
+        )
+        return (
+            ""
+            if is_listed and _is_argument(one)
+            else 'must ask whether an argument is in a list of constants, such as ["EUR", "USD"]'
+        )
+    if _is_argument(one) == _is_argument(other):
+        return "must compare an argument with a constant; compare two arguments in the workflow"
+    constant = other if _is_argument(one) else one
+    if isinstance(constant, ast.List | ast.Tuple):
+        return "compares with a list: use 'in'"
+    if isinstance(op, ast.Eq | ast.NotEq) or _is_number(constant):
+        return ""
+    return "puts in order what is no number: only numbers come before or after one another"
+
+
+def _is_argument(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name | ast.Attribute)
 
 
 def _is_number(node: ast.expr) -> bool:
@@ -103,7 +126,10 @@ def _value(node: ast.expr, where: str, *, number: bool) -> _Value:
             path = _path(node, where)
             return (lambda args: _number(_fact(args, path))) if number else (lambda args: _fact(args, path))
         case ast.Constant() | ast.UnaryOp() | ast.List() | ast.Tuple():
-            constant = _constant(node, where, number=number)
+            try:
+                constant = _constant(node, where, number=number)
+            except Unanswerable as why:
+                raise AuthorError(f"{where}: {why}") from None
             return lambda args: constant
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no argument, text, number, flag or list of these")
@@ -116,7 +142,7 @@ def _constant(node: ast.expr, where: str, *, number: bool) -> Any:
         case ast.Constant(value=value) if value is None or isinstance(value, str | int | float | bool):
             return _number(value) if number and isinstance(value, int | float) else value
         case ast.UnaryOp(op=ast.USub(), operand=ast.Constant(value=value)) if isinstance(value, int | float):
-            return -_number(value)
+            return _number(value).copy_negate()  # minus would round
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no text, number or flag")
 
@@ -129,12 +155,6 @@ def _path(node: ast.expr, where: str) -> tuple[str, ...]:
             return (*_path(inner, where), name)
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no argument or field of one")
-
-
-def names(text: str) -> list[str]:
-    """The arguments that a condition asks about."""
-    tree = ast.parse(text.strip(), mode="eval")
-    return sorted({node.id for node in ast.walk(tree) if isinstance(node, ast.Name)})
 
 
 def _fact(args: Mapping[str, Json], path: tuple[str, ...]) -> Json:
@@ -160,64 +180,114 @@ def _number(value: Json) -> Decimal:
 
 
 OTHER: Final = "something else"
-"""Stands for every text that a condition does not name."""
+"""Stands for whatever is equal to no constant of a condition and is no number."""
+
+ABSENT: Final = object()
+"""Stands for an argument that is left out, and for one that cannot be compared as a condition does."""
+
+NUMBERS: Final = frozenset({"integer", "number", "string"})
+"""JSON types of which a number is; text among them as JSON keeps exact decimals as text."""
+
+TEXT: Final = frozenset({"string"})
+FLAG: Final = frozenset({"boolean"})
+
+Types: TypeAlias = Callable[[str], frozenset[str]]
+"""JSON types that the argument of a dotted name may have; none when it may be left out or nothing is known of it."""
 
 
-def situations(texts: Sequence[str]) -> dict[str, list[Json]]:
+DIGITS: Final = 10_000
+"""Enough to find the number between any two that source code can spell."""
+
+
+@dataclass(slots=True)
+class _Uses:
+    """What conditions ask about one argument."""
+
+    numbers: set[Decimal] = field(default_factory=set[Decimal])
+    others: dict[tuple[type, Json], Json] = field(default_factory=dict[tuple[type, Json], Json])
+    is_flag: bool = False
+    """Whether it stands alone, as something that is true or false."""
+
+
+def situations(texts: Sequence[str], types: Types = lambda _: frozenset()) -> dict[str, list[Json]]:
     """For each argument that conditions ask about, one value from every region that they can tell apart.
 
-    Numbers: below, at, between and above the constants. Texts: each constant and another one. Flags: both.
+    Numbers: below, at, between and above the constants. Anything else: each constant and something else. Flags: both.
+    Where an argument may be left out, or be nothing that can be compared, ABSENT as well.
     """
-    constants: dict[str, list[Any]] = {}
+    uses: dict[str, _Uses] = {}
     for text in texts:
-        for node in ast.walk(ast.parse(text.strip(), mode="eval")):
-            if isinstance(node, ast.Compare):
-                sides = [node.left, *node.comparators]
-                found = [value for side in sides for value in _constants(side)]
-                for path in (_path(side, text) for side in sides if isinstance(side, ast.Name | ast.Attribute)):
-                    constants.setdefault(".".join(path), []).extend(found)
-        for path in _flags(ast.parse(text.strip(), mode="eval").body):
-            constants.setdefault(".".join(path), []).extend((True, False))
-    return {path: _regions(found) for path, found in constants.items()}
+        _collect(ast.parse(text.strip(), mode="eval").body, uses)
+    found = {path: _regions(asked, types(path)) for path, asked in uses.items()}
+    for path, values in found.items():
+        if ABSENT not in values and any(each.startswith(f"{path}.") for each in found):
+            values.append(ABSENT)  # it is then what its fields make of it
+    return found
 
 
-def _flags(node: ast.expr) -> list[tuple[str, ...]]:
+def _collect(node: ast.expr, uses: dict[str, _Uses]) -> None:
     match node:
         case ast.BoolOp(values=values):
-            return [path for value in values for path in _flags(value)]
+            for value in values:
+                _collect(value, uses)
         case ast.UnaryOp(operand=operand):
-            return _flags(operand)
-        case ast.Name() | ast.Attribute():
-            return [_path(node, "")]
+            _collect(operand, uses)
+        case ast.Compare():
+            sides = [node.left, *node.comparators]
+            number = any(_is_number(side) for side in sides)
+            constants = [value for side in sides for value in _constants(side, number=number)]
+            for side in sides:
+                if _is_argument(side):
+                    _note(uses.setdefault(ast.unparse(side), _Uses()), constants)
         case _:
-            return []
+            uses.setdefault(ast.unparse(node), _Uses()).is_flag = True
 
 
-def _constants(node: ast.expr) -> list[Any]:
-    if isinstance(node, ast.Name | ast.Attribute):
+def _constants(node: ast.expr, *, number: bool) -> list[Any]:
+    if _is_argument(node):
         return []
-    found = _constant(node, "", number=_is_number(node))
+    found = _constant(node, "", number=number)
     return cast("list[Any]", found) if isinstance(found, list) else [found]
 
 
-def _regions(constants: Sequence[Any]) -> list[Json]:
-    numbers = sorted({value for value in constants if isinstance(value, Decimal)})
-    others = list(dict.fromkeys(value for value in constants if not isinstance(value, Decimal)))
-    if not numbers and not others:  # two arguments are compared with each other
-        return ["1", "2", "3"]
-    between = [(one + other) / 2 for one, other in pairwise(numbers)]
-    points = [numbers[0] - 1, *numbers, *between, numbers[-1] + 1] if numbers else []
-    texts = [OTHER] if any(isinstance(value, str) for value in others) else []
-    return [*(f"{point:f}" for point in sorted(points)), *others, *texts]
+def _note(asked: _Uses, constants: Sequence[Any]) -> None:
+    for value in constants:
+        if isinstance(value, Decimal):
+            asked.numbers.add(value)
+        else:
+            asked.others[type(value), value] = value
+
+
+def _regions(asked: _Uses, types: frozenset[str]) -> list[Json]:
+    numbers, others = sorted(asked.numbers), list(asked.others.values())
+    with localcontext(prec=DIGITS):
+        between = [(one + other) / 2 for one, other in pairwise(numbers)]
+        points = sorted([numbers[0] - 1, *numbers, *between, numbers[-1] + 1]) if numbers else []
+    written = [f"{point:f}" for point in points]
+    written += [f"{point:E}" for point in points if f"{point:f}" in others]  # the same number, and not the same text
+    if asked.is_flag or any(isinstance(value, bool) for value in others):
+        others = [True, False, *(value for value in others if not isinstance(value, bool))]
+    if asked.others and types != FLAG:
+        others.append(next(text for text in _other_texts() if text not in others))
+    sure = bool(types) and (not numbers or (types <= NUMBERS and types != TEXT))
+    sure = sure and (not asked.is_flag or types == FLAG)
+    return [*written, *others, *([] if sure else [ABSENT])]
+
+
+def _other_texts() -> Iterator[str]:
+    return (OTHER + "!" * more for more in count())
 
 
 def arguments(chosen: Mapping[str, Json]) -> dict[str, Json]:
-    """Arguments that have these values at these dotted names."""
+    """Arguments that have these values at these dotted names; what has fields is no other value."""
     made: dict[str, Any] = {}
-    for name, value in chosen.items():
+    for name, value in sorted(chosen.items(), key=lambda each: each[0].count(".")):
+        if value is ABSENT:
+            continue
         *parents, last = name.split(".")
-        node = made
+        node: Any = made
         for parent in parents:
-            node = node.setdefault(parent, {})
-        node[last] = value
+            node = node.setdefault(parent, {}) if isinstance(node, dict) else node
+        if isinstance(node, dict):
+            node[last] = value
     return made

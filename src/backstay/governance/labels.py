@@ -7,7 +7,7 @@ pointers of what is not go along when one run starts another, and come back with
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -15,6 +15,8 @@ from backstay.types import Json
 
 CUT_OUT: Final = 4
 """Characters from which a text counts as cut out of an outsider's, or as holding a part of it."""
+PLANTED: Final = "planted"
+SUSPECT: Final = "suspect"
 LONG: Final = 12
 """Characters from which a text is looked into, and not only compared."""
 
@@ -33,18 +35,21 @@ class Labels:
     """Everything of outsiders that came without anybody having asked for just that."""
 
     def observe(
-        self, value: Json, *, untrusted: bool | Collection[str] = False, spoken: bool = False, asked_for: bool = True
+        self, value: Json, *, untrusted: bool | Collection[str] = False, spoken: bool = False, asked_for: bool = True,
+        echoes: Collection[str] = (),
     ) -> None:  # fmt: skip
-        """Remember every literal in a value.
+        """Remember every literal in a value, names of members too.
 
-        untrusted: all of it, or what stands at these JSON pointers and below. spoken: people said the rest. asked_for:
-        False for what outsiders wrote and no person named.
+        untrusted: all of it, or what stands at these JSON pointers and below; with a mapping, those that are "planted" came
+        without anybody having asked for them. spoken: people said the rest. asked_for: False where nothing untrusted in it
+        was. echoes: suspect texts that the call was made with; what only gives them back is no better for that.
         """
         roots = () if isinstance(untrusted, bool) else untrusted
-        for pointer, text in leaves(value):
-            if untrusted is True or _below(pointer, roots):
+        planted = [at for at, kind in roots.items() if kind == PLANTED] if isinstance(roots, Mapping) else ()
+        for pointer, text in literals(value):
+            if untrusted is True or _below(pointer, roots) or _echoes(text, echoes):
                 self.untrusted.add(text)
-                if not asked_for:
+                if not asked_for or _below(pointer, planted):
                     self.planted.append(text)
                 if len(text) >= LONG:
                     self.outside.append(text)
@@ -66,9 +71,13 @@ class Labels:
         found = [text for _, text in leaves(value)]
         return bool(found) and all(any(_says(said, text) for said in self.spoken) for text in found)
 
-    def pointers(self, value: Json) -> list[str]:
-        """Where in `value` such literals stand."""
-        return [pointer for pointer, text in leaves(value) if self._suspect(text)]
+    def pointers(self, value: Json) -> dict[str, str]:
+        """Where in `value` such literals stand, and whether they are planted: what another run must know of it."""
+        return {
+            pointer: PLANTED if any(text in other for other in self.planted) else SUSPECT
+            for pointer, text in literals(value)
+            if self._suspect(text)
+        }
 
     def _suspect(self, text: str) -> bool:
         if text in self.trusted or any(_says(said, text) for said in self.spoken):
@@ -82,18 +91,44 @@ class Labels:
         )
 
 
-def leaves(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
-    """All scalar leaves as folded text, with their JSON pointers; flags, nulls and single characters say nothing."""
+def literals(value: Json) -> Iterator[tuple[str, str]]:
+    """All leaves, and the names of members at the pointers of what they name."""
+    yield from leaves(value)
+    yield from _names(value, "")
+
+
+def _names(value: Json, pointer: str) -> Iterator[tuple[str, str]]:
+    for at, key, item in _members(value, pointer):
+        yield from leaves(key, at)
+        yield from _names(item, at)
+
+
+def _members(value: Json, pointer: str) -> Iterator[tuple[str, Json, Json]]:
+    """Pointer, name (None in a list) and value of each member."""
     if isinstance(value, dict):
         for key, item in value.items():
-            yield from leaves(item, f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}")
+            yield f"{pointer}/{key.replace('~', '~0').replace('/', '~1')}", key, item
     elif isinstance(value, list):
         for place, item in enumerate(value):
-            yield from leaves(item, f"{pointer}/{place}")
+            yield f"{pointer}/{place}", None, item
+
+
+def leaves(value: Json, pointer: str = "") -> Iterator[tuple[str, str]]:
+    """All scalar leaves as folded text, with their JSON pointers; flags, nulls and single characters say nothing."""
+    if isinstance(value, dict | list):
+        for at, _, item in _members(value, pointer):
+            yield from leaves(item, at)
     elif value is not None and not isinstance(value, bool):
         text = " ".join(str(value).casefold().split())
         if len(text) > 1:
             yield pointer, text
+
+
+def _echoes(text: str, suspect: Collection[str]) -> bool:
+    """Whether a text is one of these, holds one, or is a part of one."""
+    return any(
+        text == each or (min(len(text), len(each)) >= CUT_OUT and (each in text or text in each)) for each in suspect
+    )
 
 
 def _below(pointer: str, roots: Collection[str]) -> bool:

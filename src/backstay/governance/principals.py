@@ -236,8 +236,10 @@ class Directory:
         """Raise NotAllowed unless somebody is named who has the capability."""
         check_person(name)
         if capability not in self.capabilities(name):
-            who = self.fault(name) or _described(self.find(name)) or repr(name)
-            raise NotAllowed(f"{who} and may not {capability!r}: that takes {holders(capability)}")
+            known, fault = self.find(name), self.fault(name)
+            who = fault or _described(known) or repr(name)
+            takes = "" if fault and known is not None else f": that takes {holders(capability)}"  # no role would help
+            raise NotAllowed(f"{who} and may not {capability!r}{takes}")
 
     def fault(self, name: str) -> str:
         """Why a name may do nothing at all, in words that begin with it; empty when it may act."""
@@ -342,7 +344,8 @@ def holders(capability: Capability) -> str:
     """Who has a capability, in words."""
     roles = [role for role, what in CAPABILITIES.items() if capability in what]
     kinds = [f"kind {kind}" for kind, what in BY_KIND.items() if capability in what]
-    words = " or ".join([f"role {role}" for role in roles] + kinds) or "a role that does not exist"
+    named = ["any role"] if len(roles) == len(CAPABILITIES) else [f"role {role}" for role in roles]
+    words = " or ".join(named + kinds) or "a role that does not exist"
     return f"{words}, and a person" if capability in PERSONAL else words
 
 

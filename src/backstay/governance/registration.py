@@ -84,10 +84,10 @@ def key_revoked(directory: Directory, key_id: str, *, by: str) -> Entry:
     """The end of a key: by whom it stands for, or by an administrator."""
     check_person(by)
     key = directory.key(key_id)
+    if key is None or folded(by) != folded(key.principal) or directory.fault(by):
+        directory.check(by, "manage-people")  # before it is said whether there is such a key
     if key is None:
         raise NotFound(f"there is no key {key_id!r}; `backstay people show NAME` lists somebody's keys")
-    if folded(by) != folded(key.principal) or directory.fault(by):
-        directory.check(by, "manage-people")
     if not key.active:
         raise Conflict(f"key {key_id!r} is revoked already")
     return _end_of(key)
@@ -121,6 +121,8 @@ def delegated(
 
 def delegation_ended(directory: Directory, giver: str, to: str, *, queue: str | None = None, by: str) -> Entry:
     """The end of a delegation before its time: by who gave it or got it, or by an administrator."""
+    if folded(by) not in (folded(giver), folded(to)) or directory.fault(by):
+        directory.check(by, "manage-people")
     places = [
         each
         for each in directory.delegations_of(giver)
@@ -128,8 +130,6 @@ def delegation_ended(directory: Directory, giver: str, to: str, *, queue: str | 
     ]
     if not places:
         raise NotFound(f"{giver!r} has no substitute {to!r}" + (f" for queue {queue!r}" if queue else ""))
-    if folded(by) not in (folded(giver), folded(to)) or directory.fault(by):
-        directory.check(by, "manage-people")
     return Entry("delegation", places[0].giver, {"to": places[0].to, "queue": queue, "revoked": True})
 
 

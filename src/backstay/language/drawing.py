@@ -8,7 +8,7 @@ from typing import Final
 from xml.sax.saxutils import escape
 
 from backstay.language.definitions import Definition
-from backstay.language.graph import Edge, Graph, Node, Taken, taken
+from backstay.language.graph import Edge, Graph, Node, Taken, Visit, taken
 from backstay.language.layout import CHARACTER, LINE_HEIGHT, Box, Layout, place
 from backstay.language.mermaid import graph_of
 from backstay.language.palette import COLOURS, INK, LEGEND, LINE, TAKEN
@@ -18,11 +18,15 @@ LEGEND_HEIGHT: Final = 44.0
 _FONT: Final = "font-family=\"ui-sans-serif, 'Segoe UI', 'Helvetica Neue', Arial, sans-serif\""
 
 
-def to_svg(program: Program | Definition, path: Iterable[str] | None = None, finished: bool = False) -> str:
+def to_svg(program: Program | Definition, path: Iterable[str | Visit] | None = None, finished: bool = False) -> str:
     """The flowchart as SVG; with `path` (step ids in order) the way that a run took stands out."""
     graph = graph_of(program)
+    return draw_svg(graph, taken(graph, path, finished) if path is not None else None)
+
+
+def draw_svg(graph: Graph, seen: Taken | None = None) -> str:
+    """A graph as SVG; what was seen of it stands out."""
     layout = place(graph)
-    seen = taken(graph, path, finished) if path is not None else None
     legend, legend_width = _legend(graph, layout.height)
     width, height = max(layout.width, legend_width), layout.height + LEGEND_HEIGHT
     shift = (width - layout.width) / 2

@@ -6,7 +6,7 @@ import importlib.util
 import linecache
 import sys
 import traceback
-from collections.abc import Generator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +17,7 @@ from backstay.errors import WorkflowRefused
 from backstay.language.diagnostics import Diagnostic, refuse_at
 from backstay.language.refusals import gathering
 from backstay.language.rules import Rule
-from backstay.language.sources import function_source
+from backstay.language.sources import assignments, function_source, module_tree
 from backstay.language.workflows import Workflow
 
 
@@ -28,6 +28,7 @@ class Checked:
     diagnostics: tuple[Diagnostic, ...]
     workflows: tuple[Workflow[..., Any], ...]
     rules: tuple[Rule[..., Any], ...]
+    agents: tuple[Workflow[..., Any], ...] = ()
 
 
 def check_file(path: str | Path) -> Checked:
@@ -39,13 +40,24 @@ def check_file(path: str | Path) -> Checked:
         workflows = tuple(
             value for value in values if isinstance(value, Workflow) and value.fn.__module__ == _name(path)
         )
+        agents = tuple(_agents(module)) if module is not None else ()
         rules = tuple(value for value in values if isinstance(value, Rule) and value.fn.__module__ == _name(path))
         for rule in rules:
             found.extend(rule.refusals())
         accepted = tuple(flow for flow in workflows if _defined(flow, found))
+        defined = tuple(agent for agent in agents if _defined(agent, found))
     diagnostics = sorted(dict.fromkeys(found), key=lambda one: (one.file, one.line, one.col, one.code))
     refused = {(one.file, one.line) for one in diagnostics}
-    return Checked(tuple(diagnostics), accepted, tuple(rule for rule in rules if not _touches(rule, refused)))
+    return Checked(tuple(diagnostics), accepted, tuple(rule for rule in rules if not _touches(rule, refused)), defined)
+
+
+def _agents(module: ModuleType) -> Iterator[Workflow[..., Any]]:
+    """The agents that a file makes itself; the function of an agent is the loop of all of them, so the name must tell."""
+    for name, value in vars(module).items():
+        if isinstance(value, Workflow) and value.language_kind == "agent":
+            tree, _ = module_tree(str(module.__file__))
+            if assignments(tree, name):
+                yield value
 
 
 def _touches(rule: Rule[..., Any], refused: set[tuple[str, int]]) -> bool:

@@ -14,6 +14,7 @@ from typing import Final, Literal
 from backstay.language.closure import CLASS_KINDS, Closure, Item
 from backstay.language.steps import Step, number_steps, step_of
 from backstay.language.trees import one_line
+from backstay.types import Json
 
 NodeKind = Literal[
     "start",
@@ -376,9 +377,24 @@ class Taken:
     edges: frozenset[tuple[str, str]] = frozenset()
 
 
-def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
-    """The part of a graph that a run visited; `path` holds step ids in order, those that are not drawn are skipped."""
-    visited = ["start", *(node for step in path if (node := _node_of(graph, step)) is not None)]
+Visit = tuple[str, str]
+"""A step, and the label of the edge by which the run left it; "" where that is not known."""
+
+
+def visit_of(entry: Mapping[str, Json]) -> Visit:
+    """A decision as a trail holds it, with the edge that its verdict leads to."""
+    yes, no = ("next", "done") if entry.get("kind") == "while" else ("yes", "no")
+    if entry.get("kind") == "match":
+        yes, no = str(entry.get("text", "")).removeprefix("case "), "otherwise"
+    left_by = {True: yes, False: no}.get(entry["verdict"], "") if isinstance(entry.get("verdict"), bool) else ""
+    return str(entry.get("step", "")), left_by
+
+
+def taken(graph: Graph, path: Iterable[str | Visit], finished: bool = False) -> Taken:
+    """The part of a graph that a run visited; `path` holds steps in order, those that are not drawn are skipped."""
+    visits = [(each, "") if isinstance(each, str) else each for each in path]
+    drawn = [(node, left_by) for step, left_by in visits if (node := _node_of(graph, step)) is not None]
+    visited = ["start", *(node for node, _ in drawn)]
     targets = {(edge.source, edge.target) for edge in graph.edges}
     groups = {part: group for group, parts in graph.parts.items() for part in parts}
     edges: set[tuple[str, str]] = set()
@@ -392,11 +408,23 @@ def taken(graph: Graph, path: Iterable[str], finished: bool = False) -> Taken:
         edges.update(ways)
         nodes.update(name for way in ways for name in way)
         fronts = [*fronts, node] if together else [node]
-    ends = [t for s, t in targets if s == fronts[-1] and graph.nodes[t].kind in ("end", "failed")]
+    ends = _ends(graph, fronts[-1], drawn[-1][1] if drawn else "")
     if finished and len(ends) == 1:
         nodes.add(ends[0])
         edges.update((front, ends[0]) for front in fronts)
     return Taken(frozenset(nodes), frozenset(edges & targets))
+
+
+def _ends(graph: Graph, last: str, left_by: str) -> list[str]:
+    """The ends that follow a node, by the label of the edge if that is known."""
+    own = [edge for edge in graph.edges if edge.source == last]
+    ways = [edge for edge in own if left_by and _fits(edge.label, left_by)] or own
+    return list(dict.fromkeys(edge.target for edge in ways if graph.nodes[edge.target].kind in ("end", "failed")))
+
+
+def _fits(label: str, left_by: str) -> bool:
+    """Whether an edge is the one that was left by; that of a case may have its guard behind it."""
+    return label == left_by or label.startswith(f"{left_by} if ")
 
 
 def _within(groups: Mapping[str, str], node: str) -> list[str]:

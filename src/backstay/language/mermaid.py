@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from backstay.language.definitions import Definition, read_document
-from backstay.language.graph import Graph, draw_graph, taken
+from backstay.language.graph import Graph, Taken, Visit, draw_graph, taken
 from backstay.language.palette import COLOURS
 from backstay.language.program import Program
 
@@ -32,9 +32,14 @@ def graph_of(program: Program | Definition) -> Graph:
     return draw_graph(program.closure if isinstance(program, Program) else read_document(program.text)[0])
 
 
-def to_mermaid(program: Program | Definition, path: Iterable[str] | None = None, finished: bool = False) -> str:
+def to_mermaid(program: Program | Definition, path: Iterable[str | Visit] | None = None, finished: bool = False) -> str:
     """The flowchart as Mermaid text; with `path`, the steps that a run took stand out."""
     graph = graph_of(program)
+    return write_mermaid(graph, taken(graph, path, finished) if path is not None else None)
+
+
+def write_mermaid(graph: Graph, seen: Taken | None = None) -> str:
+    """A graph as Mermaid text; what was seen of it stands out."""
     names = {name: f"n{number}" for number, name in enumerate(graph.nodes)}
     lines = ["flowchart TD"]
     for name, node in graph.nodes.items():
@@ -47,13 +52,12 @@ def to_mermaid(program: Program | Definition, path: Iterable[str] | None = None,
     for kind in dict.fromkeys(node.kind for node in graph.nodes.values()):
         fill, stroke = COLOURS[kind]
         lines.append(f"    classDef {kind} fill:{fill},stroke:{stroke},color:#1b2733")
-    if path is not None:
-        lines.extend(_path(graph, names, path, finished))
+    if seen is not None:
+        lines.extend(_path(graph, names, seen))
     return "\n".join(lines) + "\n"
 
 
-def _path(graph: Graph, names: Mapping[str, str], path: Iterable[str], finished: bool) -> list[str]:
-    seen = taken(graph, path, finished)
+def _path(graph: Graph, names: Mapping[str, str], seen: Taken) -> list[str]:
     lines = ["    classDef taken stroke-width:3px"]
     lines += [f"    class {names[name]} taken" for name in graph.nodes if name in seen.nodes]
     numbers = [str(number) for number, edge in enumerate(graph.edges) if (edge.source, edge.target) in seen.edges]

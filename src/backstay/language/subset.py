@@ -119,7 +119,7 @@ DATA_ATTRIBUTES: Final = frozenset(
         "day", "days", "hour", "microsecond", "microseconds", "minute", "month", "second", "seconds", "year",
         "name", "value",
         "action", "attempts", "code", "message", "reason", "reason_code", "run", "stage", "type", "what", "workflow",
-        "approved", "at", "by", "comment", "index", "verdict", "ok", "error",
+        "approved", "at", "by", "comment", "index", "verdict", "voters", "ok", "error",
         "agent", "confidence", "evidence", "observed", "output", "plan", "quote", "source", "steps", "text", "tokens",
         "tool_calls", "tried", "usd", "why",
     }

@@ -56,6 +56,8 @@ class Tally:
 
     shown: str = ""
     """Digest of the proposal; a decision can name it, and then counts for nothing else."""
+    args: Json = None
+    """With what the call would be made that is to be decided."""
     quorum: int = 1
     votes: tuple[ev.VoteCast, ...] = ()
     excluded: tuple[str, ...] = ()
@@ -66,8 +68,18 @@ class Tally:
         """The votes in a few words; empty where one person decides alone."""
         if self.quorum == 1:
             return ""
-        against = sum(vote.verdict == "rejected" for vote in self.votes)
-        return f"{len(self.votes) - against} of {self.quorum} votes{f', {against} against' if against else ''}"
+        against = len(self.votes) - self.approvals
+        return f"{self.approvals} of {self.quorum} votes{f', {against} against' if against else ''}"
+
+    @property
+    def approvals(self) -> int:
+        return sum(vote.verdict == "approved" for vote in self.votes)
+
+    @property
+    def still(self) -> str:
+        """What is missing for an approval."""
+        missing = self.quorum - self.approvals
+        return f"still needs {missing} more vote{'' if missing == 1 else 's'}"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -105,6 +117,12 @@ class Item:
     error: str = ""
     suggestion: str = ""
     title: str = ""
+    agent: str = ""
+    """Whose run it is, if an agent's."""
+    goal: str = ""
+    """What that agent is after."""
+    below: tuple[str, ...] = ()
+    """Items of the child that it waits for, where a person has to do something."""
     decided: tuple[str, ...] = ()
     """The rules and branches that led here, in words."""
     form: Json = None
@@ -125,7 +143,7 @@ class Item:
             for one in self.fields
         ]  # fmt: skip
         return {
-            "show": self.show, "why": self.why, "action": self.action or None, "args": self.args,
+            "agent": self.agent or None, "goal": self.goal or None, "show": self.show, "why": self.why, "action": self.action or None, "args": self.args,
             "decided": list(self.decided), "evidence": self.evidence, "error": self.error or None, "suggestion": self.suggestion or None,
             "form": self.form, "fields": fields, "shown": self.tally.shown or None, "quorum": self.tally.quorum,
             "exclude": list(self.tally.excluded), "reasons": list(self.reasons),
@@ -136,6 +154,9 @@ class Item:
 
     def facts(self) -> Iterator[tuple[str, str]]:
         """Labels and values, in the order in which somebody decides."""
+        yield from (("needs", text) for text in self.below)
+        said = isinstance(self.show, dict) and "agent" in self.show
+        yield from (("agent", "" if said else self.agent), ("goal", self.goal))
         if self.action:
             yield "action", self.action
         yield from _pairs(self.args)
@@ -186,6 +207,8 @@ def describe(
         error=plain(f"{fault.type}: {fault.message}", LONG) if fault else "",
         suggestion=str(getattr(opened, "suggestion", "") or ""),
         title=str(getattr(opened, "title", "") or ""),
+        agent=program.agent if program and wait.queue else "",
+        goal=goal_of(program) if program and wait.queue else "",
         decided=tuple(decisions.tell(told)[0] for told in decisions.fold(getattr(opened, "path", None) or ()))[-LAST:],
         form=form,
         fields=fields,
@@ -196,12 +219,20 @@ def describe(
     )
 
 
+def goal_of(program: Program) -> str:
+    """What the agent is after whose program it is, as its author wrote it; "" for a workflow."""
+    if not program.agent:
+        return ""
+    first = str(program.namespace["AGENT"]["system"]).partition("\n")[0]
+    return first.removeprefix(f"You are {program.agent}. Your goal: ")
+
+
 def tally(own: Iterable[Event]) -> Tally:
     """How the decision stands that was asked for last, from the events of its command in order."""
     found = Tally()
     for event in own:
         if isinstance(event, ev.ApprovalRequested):
-            found = Tally(shown=event.shown, quorum=event.quorum, excluded=tuple(event.exclude or ()))
+            found = Tally(shown=event.shown, args=event.args, quorum=event.quorum, excluded=tuple(event.exclude or ()))
         elif isinstance(event, ev.VoteCast):
             found = replace(found, votes=(*found.votes, event))
     return found

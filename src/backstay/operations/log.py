@@ -32,6 +32,7 @@ Mark: TypeAlias = Literal[
     "problem",
     "asked",
     "answered",
+    "rejected",
     "wait",
     "note",
     "undo",
@@ -40,7 +41,7 @@ Mark: TypeAlias = Literal[
 ]
 """start: what set it off. decision: a branch or rule. action: something was done. retry, error: it did not work.
 problem: it did not work, and a person must act.
-asked, answered: a person is needed, has decided or worked. wait: time, signals, children. undo: a compensation."""
+asked, answered, rejected: a person is needed, has decided or worked, has said no or nothing. wait: time, signals, children. undo: a compensation."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -248,11 +249,12 @@ class Teller:
         words = in_place(event, VERDICTS[event.verdict])
         reason = "" if event.verdict == "expired" else event.reason
         details = [("code", event.code), ("reason", reason), ("votes", ", ".join(votes)), *self.took(event)]
-        self.add(seq, event, "answered", words, details)
+        self.add(seq, event, "answered" if event.verdict == "approved" else "rejected", words, details)
 
     def vote_cast(self, seq: int, event: ev.VoteCast) -> None:
         words = in_place(event, f"Voted: {event.verdict}")
-        self.add(seq, event, "answered", words, [("code", event.code), ("reason", event.reason), *self.took(event)])
+        details = [("code", event.code), ("reason", event.reason), *self.took(event)]
+        self.add(seq, event, "answered" if event.verdict == "approved" else "rejected", words, details)
 
     def task_opened(self, seq: int, event: ev.TaskOpened) -> None:
         self.opened[event.command] = event

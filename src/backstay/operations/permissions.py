@@ -19,7 +19,9 @@ def callers_of(app: App) -> list[Caller]:
         actions: dict[str, Effect] = {
             each.name: app.actions[each.name].effect for each in program.interfaces.values() if each.kind == "action"
         }
-        found.append(Caller(workflow=name, agent=program.agent, autonomy=program.autonomy, actions=actions))
+        schemas = {each: app.actions[each].interface["arguments"] for each in actions}
+        caller = Caller(workflow=name, agent=program.agent, autonomy=program.autonomy, actions=actions, schemas=schemas)
+        found.append(caller)
     return found
 
 

@@ -213,12 +213,17 @@ def due_of(command: Any, opened: str, calendar: Json = None) -> str | None:
 
 def due_fits(command: Any, opened: str, calendar: Json, due: str | None, slack: timedelta) -> bool:
     """Whether this is when the command's time is over, or would be if the clock had been read a little later or earlier."""
-    earlier, later = (iso(datetime.fromisoformat(opened) + way * slack) for way in (-1, 1))
-    first, last = due_of(command, earlier, calendar), due_of(command, later, calendar)
-    if first is None or last is None or not due:
-        return first is None and not due
+    exact = due_of(command, opened, calendar)
+    if exact is None or not due:
+        return exact is None and not due
     at = datetime.fromisoformat(due)
-    return datetime.fromisoformat(first) - slack <= at <= datetime.fromisoformat(last) + slack
+    if getattr(command, "until", None) is not None:
+        return at == datetime.fromisoformat(exact)
+    first, last = (
+        datetime.fromisoformat(due_of(command, iso(datetime.fromisoformat(opened) + way), calendar) or exact) + way
+        for way in (-slack, slack)
+    )
+    return first <= at <= last
 
 
 @lru_cache(maxsize=64)
@@ -323,4 +328,4 @@ def _readable(leaf: Open, value: Json) -> str | None:
     return None
 
 
-__all__ = ["Claim", "JournalMismatch", "WhatIf", "due_fits"]
+__all__ = ["Claim", "JournalMismatch", "WhatIf", "due_fits", "due_of"]

@@ -56,6 +56,11 @@ _VERDICTS: Final = {True: "yes", False: "no", "True": "yes", "False": "no", None
 _UNITS: Final = ((86400, "d"), (3600, "h"), (60, "min"), (1, "s"))
 
 
+def counted(number: int, noun: str, several: str = "") -> str:
+    """A number with its noun: 1 run, 2 runs."""
+    return f"{number} {noun if number == 1 else several or f'{noun}s'}"
+
+
 def _replaced(text: str, replacements: Replacements) -> str:
     for pattern, words in replacements:
         text = pattern.sub(words, text)

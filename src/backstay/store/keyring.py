@@ -11,7 +11,7 @@ import hashlib
 import hmac
 import os
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, TypeAlias
 
@@ -48,6 +48,8 @@ class Keyring:
         self._keys: dict[str, bytes] = {}
         self._fresh: dict[str, tuple[str, str, bytes]] = {}
         """Rows that this process made and has not seen in the store yet, by the digest of the person's name."""
+        self._dying: dict[str, People] = {}
+        """Whose end is on its way to the disk, by the digest of the person's name."""
 
     def of(self, people: People) -> bytes:
         """The key of one person, or one made from those of several, so that it is gone with any of them."""
@@ -56,13 +58,18 @@ class Keyring:
         keys = [self._of_person(person) for person in people]
         return keys[0] if len(keys) == 1 else hashlib.sha256(b"backstay people\0" + b"".join(keys)).digest()
 
-    def person(self, write: Write, name: Json) -> People:
+    def person(self, write: Write, name: Json, secrets: Mapping[str, str] | None = None) -> People:
         """The person whom a subject field names, with a key of their own from their first value on.
 
-        The row goes into every write that needs it until it is seen in the store: any one of them may fail.
+        The row goes into every write that needs it until it is seen in the store: any one of them may fail. Who comes back
+        while they are erased is somebody new; only a run that knew them before, by the pseudonyms in its `secrets`, goes on
+        under the key that ends.
         """
         digest = self._digest(name)
-        stored = self._reader.value("person_of", (digest,))
+        dying = self._dying.get(digest, ())
+        if dying and any(person in dying for token in (secrets or {}).values() for person in people_of(token)):
+            return dying
+        stored = next((row["id"] for row in self._reader.all("person_of", (digest,)) if row["id"] not in dying), None)
         if stored is not None:
             self._fresh.pop(digest, None)
             return (str(stored),)
@@ -89,16 +96,20 @@ class Keyring:
         stored = {str(row["id"]) for row in self._reader.all("person_of", (digest,))}
         return tuple(sorted(stored | {row[0] for key, row in self._fresh.items() if key == digest}))
 
-    def erase(self, write: Write, person: str) -> None:
-        """Stage the end of a person's key, by their id; `forget` it once that is committed."""
+    def erase(self, write: Write, name: str, people: People) -> None:
+        """Stage the end of a person's keys, by their ids; `erasure_ended` must be called once the write is synced or lost."""
         write.scrub = True
-        write.put("person_keys", ("erased", person), (person, None, None))
-
-    def forget(self, people: Collection[str]) -> None:
-        """Drop keys from memory."""
         for person in people:
-            self._keys.pop(person, None)
-        self._fresh = {digest: row for digest, row in self._fresh.items() if row[0] not in people}
+            write.put("person_keys", ("erased", person), (person, None, None))
+        digest = self._digest(name)
+        self._dying[digest] = people
+        self._fresh.pop(digest, None)
+
+    def erasure_ended(self, name: str, *, committed: bool) -> None:
+        """Drop a person's keys from memory; where the store did not take their end, they go on."""
+        for person in self._dying.pop(self._digest(name), ()):
+            if committed:
+                self._keys.pop(person, None)
 
     def erased(self) -> frozenset[str]:
         """The ids of everybody who was erased."""

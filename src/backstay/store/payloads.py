@@ -26,15 +26,12 @@ from backstay.events import Event, Refs
 from backstay.store.database import Reader
 from backstay.store.journal import Write
 from backstay.store.keyring import MARK, Keyring, People, ValueErased, keyed, people_of, plain_name
-from backstay.types import DATA_CLASS, ORIGIN, SUBJECT, Json, Mask, canonical
+from backstay.types import DATA_CLASS, MIN_SECRET, ORIGIN, SUBJECT, Json, Mask, canonical
 
 OFFLOAD_BYTES: Final = 64 * 1024
 """A value larger than this lies beside the journal, under the digest of its content."""
 
 REMEMBERED_SCHEMAS: Final = 1000
-
-MIN_SECRET: Final = 4
-"""Shorter private values are sealed in their own field but not searched for in other text."""
 
 SHORTEST_NUMBER: Final = 10**8
 """A smaller whole number is nothing that a detector finds."""
@@ -66,6 +63,15 @@ class Detects(Protocol):
 
     def suspects(self, written: str) -> bool: ...
     def find(self, text: str) -> Sequence[Found]: ...
+
+
+class Secrets(dict[str, str]):
+    """The private texts that a run has met, each with its pseudonym."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.short: dict[str, str] = {}
+        """Those too short to be searched for. They make no run a private one, so they change no key that it has used."""
 
 
 class Payloads:
@@ -119,8 +125,9 @@ class Payloads:
         subjects = {
             plain_name(part): part for name, part in tagged(value, schema) if name == SUBJECT and part is not None
         }
-        people = only_person(secrets or {}) if len(subjects) != 1 else self.keyring.person(write, *subjects.values())
-        return self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs, people)
+        person = partial(self.keyring.person, write, secrets=secrets)
+        people = person(*subjects.values()) if len(subjects) == 1 else only_person(secrets or {})
+        return self._seal_tagged(write, value, schema, schema.get("$defs", {}), pointer, refs, people, person)
 
     def mac(self, text: str) -> str:
         """Like a digest, but nobody without the installation's key can find the text by trying."""
@@ -136,7 +143,8 @@ class Payloads:
 
     def mask(self, secrets: Mapping[str, str]) -> Mask:
         """What hides the private texts of a case, and those that are detected, from whoever must not see them."""
-        return Mask(secrets, partial(self._tokens_in, only_person(secrets)))
+        short = secrets.short if isinstance(secrets, Secrets) else {}
+        return Mask({**secrets, **short}, partial(self._tokens_in, only_person(secrets)))
 
     def _tokens_in(self, people: People, text: str) -> dict[str, str]:
         found = self._detector.find(text) if self._detector is not None else ()
@@ -174,24 +182,25 @@ class Payloads:
         return known[1]
 
     def _seal_tagged(
-        self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs, people: People
-    ) -> Json:
+        self, write: Write, value: Json, node: Json, defs: Json, pointer: str, refs: Refs, people: People,
+        person: Callable[[Json], People],
+    ) -> Json:  # fmt: skip
         node = resolved(node, defs)
         if DATA_CLASS in node and value is not None:
             return self.seal(write, value, node[DATA_CLASS], pointer, refs, people)
         if isinstance(value, dict):
             own = [value[k] for k, part in node.get("properties", {}).items() if _names_subject(part, value.get(k))]
-            people = self.keyring.person(write, own[0]) if len(own) == 1 else people
+            people = person(own[0]) if len(own) == 1 else people
         for branch in branches(node):
-            value = self._seal_tagged(write, value, branch, defs, pointer, refs, people)
+            value = self._seal_tagged(write, value, branch, defs, pointer, refs, people, person)
         if isinstance(value, dict):
             return {
-                k: self._seal_tagged(write, v, child(node, k), defs, f"{pointer}/{escape(k)}", refs, people)
+                k: self._seal_tagged(write, v, child(node, k), defs, f"{pointer}/{escape(k)}", refs, people, person)
                 for k, v in value.items()
             }
         if isinstance(value, list):
             return [
-                self._seal_tagged(write, v, child(node, n), defs, f"{pointer}/{n}", refs, people)
+                self._seal_tagged(write, v, child(node, n), defs, f"{pointer}/{n}", refs, people, person)
                 for n, v in enumerate(value)
             ]
         return value
@@ -257,6 +266,8 @@ class Payloads:
                 secrets[text] = name
                 for found in self._detector.find(text) if self._detector is not None else ():
                     secrets[text[found.start : found.end]] = name
+            elif isinstance(secrets, Secrets):
+                secrets.short[text] = name
         return value
 
     def open_sealed(self, token: str) -> Json:
@@ -398,6 +409,26 @@ def from_outside(value: Json, schema: Json) -> list[str]:
             walk(item, child(node, key), f"{pointer}/{escape(str(key))}")
 
     walk(value, schema, "")
+    return found
+
+
+def free_keys(value: Json, schema: Json, name: str) -> list[str]:
+    """The keys in an argument that its schema does not name: these are data."""
+    defs, found = schema.get("$defs", {}), list[str]()
+
+    def walk(value: Json, nodes: list[Json]) -> None:
+        nodes = [resolved(node, defs) for node in nodes]
+        nodes += [resolved(branch, defs) for node in nodes for branch in branches(node)]
+        if isinstance(value, list):
+            for place, item in enumerate(cast("list[Json]", value)):
+                walk(item, [child(node, place) for node in nodes])
+        elif isinstance(value, dict):
+            named = {key for node in nodes for key in node.get("properties", ())}
+            found.extend(key for key in cast("dict[str, Json]", value) if key not in named)
+            for key, item in cast("dict[str, Json]", value).items():
+                walk(item, [child(node, key) for node in nodes])
+
+    walk(value, [child(schema, name)])
     return found
 
 

@@ -217,12 +217,6 @@ class Activation:
         if self.runner.watches_labels:
             self._observe(event, None if leaf is None else leaf.args)
 
-    @property
-    def acting(self) -> list[list[str]]:
-        """The agents in whose name this run starts others."""
-        program = self.machine.program
-        return [*(self.machine.started.acting or ()), *([[program.agent, program.autonomy]] if program.agent else ())]
-
     def _observe(self, event: Event, args: Json) -> None:
         if isinstance(event, ev.CallReturned):
             action = self.runner.gateway.actions.get(event.action)

@@ -150,7 +150,7 @@ class Opener:
                 write, command.workflow, leaf.args, key=redact(command.key, case.machine.secrets),
                 by=case.machine.started.by, requester=case.machine.started.requester,
                 parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}", secrets=case.machine.secrets,
-                labels=case.labels, acting=case.acting,
+                labels=case.labels, acting=case.machine.acting,
             )  # fmt: skip
         except InvalidInput as error:
             fault = ev.Fault(type="InvalidInput", message=redact(str(error), case.machine.secrets))

@@ -88,6 +88,12 @@ class Machine:
         """Whether the run has ended and the outcome of every effect is known."""
         return self.outcome is not None and not self.orphans
 
+    @property
+    def acting(self) -> list[list[str]]:
+        """The agents in whose name the run acts, each with its autonomy: those that led to it, and its own."""
+        led, program = self.started.acting or [], self.program
+        return [*led, [program.agent, program.autonomy]] if program.agent else led
+
     def find(self, command: str) -> Open | None:
         return self.open.get(command) or self.orphans.get(command)
 

@@ -81,8 +81,8 @@ class Gate:
     """Bytes of the arguments as JSON."""
     approval: str | None = field(default=None, init=False)
     """The granted approval that the intent will consume."""
-    rule: str = field(default="", init=False)
     decided: Rule | None = field(default=None, init=False)
+    """The rule of the policy that decided about it."""
     detected: bool = field(default=False, init=False)
     """Whether the arguments look as if they held a secret that nobody tagged."""
 
@@ -92,12 +92,9 @@ class Gate:
         return self.leaf.private or self.action.seals_arguments or self.detected
 
     @property
-    def acting(self) -> list[tuple[str, str]]:
-        """The agents in whose name the call is made, with their autonomy: the run's own, and those that led to it."""
-        machine = self.case.machine
-        led, agent = machine.started.acting, machine.program.agent
-        found = [(each[0], each[1]) for each in led] if led else []
-        return [*found, (agent, machine.program.autonomy)] if agent else found
+    def rule(self) -> str:
+        """Id of the rule that decided; "" before one did."""
+        return "" if self.decided is None else self.decided.id
 
     @cached_property
     def sinks(self) -> dict[str, Json]:
@@ -187,7 +184,7 @@ def budget(rules: Rules, gate: Gate) -> Refusal | None:
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
     """What an agent took from a text that nobody pointed it to is nobody's wish, and not even asked about."""
-    if not gate.action.sinks or gate.leaf.undoes or not gate.acting:
+    if not gate.action.sinks or gate.leaf.undoes or not gate.case.machine.acting:
         return None
     planted = [name for name, value in gate.sinks.items() if gate.case.labels.smuggled(value)]
     if not planted:
@@ -201,14 +198,14 @@ def policy(rules: Rules, gate: Gate) -> Refusal | None:
 
     It is asked for everybody in whose name the call is made, agents that started the run included; the strictest counts.
     """
-    row, acting = gate.case.row, gate.acting
-    callers = acting if gate.case.machine.program.agent else [("", ""), *acting]
+    row, machine = gate.case.row, gate.case.machine
+    callers = machine.acting if machine.program.agent else [("", ""), *machine.acting]
     decided = [
         rules.policy.decide(Facts(gate.name, gate.action.effect, row.workflow, *caller), rules.clock.stamp, gate.args)
         for caller in callers
     ]
     rule = decided[0] if len(decided) == 1 else min(decided, key=lambda each: SEVERITY.index(each.verdict))
-    gate.decided, gate.rule = rule, rule.id
+    gate.decided = rule
     if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
         return None
     then = rule.verdict if rule.verdict in ("hold", "draft") else "deny"

@@ -27,8 +27,9 @@ from typing import Any, Final
 
 from benchmarks import chaos_people
 from benchmarks.chaos_checks import CHECKS, check, read_diaries
-from benchmarks.chaos_office import Life, Worker, processes, start_forking
+from benchmarks.chaos_office import Life, Worker
 from benchmarks.chaos_people import FINISH, STOP, WORK
+from benchmarks.forking import processes, start_forking
 
 RESULT: Final = Path(__file__).parent / "results" / "chaos.json"
 OFTEN: Final = 100
@@ -77,7 +78,7 @@ class Chaos:
         self.diaries.mkdir()
         self.dice, self.story, self.say = random.Random(seed), Story(seed=seed), say
         self.rate, self.people, self.ahead = rate / people, people, 0.0
-        start_forking()
+        start_forking("benchmarks.chaos_office", "benchmarks.chaos_people")
         self.mode = processes.Value("i", WORK)
 
     def run(self, kills: int) -> Story:

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import sqlite3
-import sys
 import threading
 import time
 from contextlib import suppress
 from dataclasses import dataclass
-from functools import cache
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, Final
@@ -27,6 +23,7 @@ from backstay import App, Client, Queue, approval, workflow
 from backstay.engine.control import serve
 from backstay.errors import BackstayError, StoreUnavailable
 from backstay.store.clock import Clock
+from benchmarks.forking import processes, start_forking
 from examples.accounts_payable import app as payables
 from examples.accounts_payable.app import start_cases
 from examples.accounts_payable.inbox_folder import InboxFolder
@@ -41,8 +38,6 @@ BEGIN: Final = 1_767_603_600.0
 
 LOOK: Final = 0.05
 """Seconds between looks into the drop folder."""
-
-processes = multiprocessing.get_context("forkserver")
 
 
 @workflow
@@ -163,25 +158,11 @@ def _watched(life: Life, parent: Connection) -> Any:
 # --- the supervisor's side --------------------------------------------------------------------------------
 
 
-@cache
-def start_forking() -> None:
-    """Start the process from which workers and people are forked; it is told the path, which not every Python hands on."""
-    processes.set_forkserver_preload(["benchmarks.chaos_office", "benchmarks.chaos_people"])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    try:
-        forkserver.ensure_running()
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
-
-
 class Worker:
     """A worker that lives, and what it said."""
 
     def __init__(self, life: Life) -> None:
-        start_forking()
+        start_forking("benchmarks.chaos_office", "benchmarks.chaos_people")
         self._parent, child = processes.Pipe(duplex=False)
         self.process = processes.Process(target=work, args=(life, child), daemon=True)
         self.said: list[tuple[str, Any]] = []

@@ -8,17 +8,13 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import multiprocessing
 import os
 import signal
 import sqlite3
-import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
-from functools import cache
-from multiprocessing import forkserver
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -26,6 +22,7 @@ from typing import Any, TypeAlias
 from backstay import Client
 from backstay.errors import BackstayError, StoreUnavailable
 from backstay.store.clock import Clock
+from benchmarks.forking import processes, start_forking
 from examples.accounts_payable import erp as books
 from examples.accounts_payable.actions import create_invoice, create_invoice_from_backlog, submit_payment
 from examples.accounts_payable.app import INVOICES, app, run_folder_once, set_up
@@ -35,9 +32,6 @@ from examples.accounts_payable.outcomes import Ending, actual
 
 Word: TypeAlias = tuple[str, Any]
 """ "open", "trouble" with a message, or "ended" with the outcome of every file."""
-
-processes = multiprocessing.get_context("forkserver")
-"""Workers are forked from a clean process that has imported everything: a life costs milliseconds, not a second."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,25 +165,11 @@ async def answer(client: Client, erp: Erp) -> int:
 # --- the other side -------------------------------------------------------------------------------------
 
 
-@cache
-def start_forking() -> None:
-    """Start the process from which workers are forked; it is told the path, as not every Python hands ours on."""
-    processes.set_forkserver_preload([__name__])
-    before = os.environ.get("PYTHONPATH")
-    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, sys.path))
-    try:
-        forkserver.ensure_running()
-    finally:
-        del os.environ["PYTHONPATH"]
-        if before is not None:
-            os.environ["PYTHONPATH"] = before
-
-
 class Worker:
     """A worker that lives."""
 
     def __init__(self, life: Life) -> None:
-        start_forking()
+        start_forking(__name__)
         self._parent, child = processes.Pipe(duplex=False)
         self.process = processes.Process(target=work, args=(life, child), daemon=True)
         self.process.start()

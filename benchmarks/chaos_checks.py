@@ -65,9 +65,10 @@ class Diaries:
 
 
 def read_diaries(folder: Path) -> Diaries:
+    """Of a diary that is being written, all but the line that is not whole yet."""
     diaries = Diaries()
     for path in sorted(folder.glob("*.jsonl")):
-        for line in map(json.loads, path.read_text("utf-8").splitlines()):
+        for line in map(json.loads, path.read_text("utf-8").rpartition("\n")[0].splitlines()):
             if "ask" in line:
                 diaries.asked[line["ask"]] = line
             elif "heard" in line:

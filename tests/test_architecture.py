@@ -72,7 +72,7 @@ def test_only_the_store_talks_sql() -> None:
 def test_the_public_names_are_these() -> None:
     assert backstay.__all__ == sorted(
         """
-        Action ActionDenied ActionDrafted ActionFailed Agent AgentLimits Alert App BackstayError Breaker
+        Action ActionDenied ActionDrafted ActionFailed Agent AgentDay AgentLimits Alert App BackstayError Breaker
         Calendar Cancelled ChildFailed Client Decision DecisionTable Done Escalation Happened IdempotencyKey
         Limits Model Models NotRetryable Notice OutcomeUnknown Price ProcessError Queue Rate Received Retry Rule
         Sensitive TimedOut Winner Workflow action approval gather new_id note now race random rule setting sleep

@@ -42,7 +42,7 @@ if TYPE_CHECKING:
         ProcessError,
         TimedOut,
     )
-    from backstay.governance.budgets import Limits
+    from backstay.governance.budgets import AgentDay, Limits
     from backstay.governance.calendars import Calendar
     from backstay.governance.policy import Rule
     from backstay.governance.queues import Escalation, Queue
@@ -55,6 +55,7 @@ _HOMES = {
     "ActionDrafted": "errors",
     "ActionFailed": "errors",
     "Agent": "ai.agents",
+    "AgentDay": "governance.budgets",
     "AgentLimits": "ai.agents",
     "Alert": "engine.gateway",
     "App": "engine.application",
@@ -111,6 +112,7 @@ __all__ = [
     "ActionDrafted",
     "ActionFailed",
     "Agent",
+    "AgentDay",
     "AgentLimits",
     "Alert",
     "App",

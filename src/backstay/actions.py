@@ -7,16 +7,18 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass, field
-from functools import cached_property
+from dataclasses import dataclass, field, replace
+from decimal import Decimal
+from functools import cached_property, wraps
 from typing import Any, Generic, Literal, TypeVar, cast, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
 
+from backstay.canonical import digest
 from backstay.commands import Call
 from backstay.errors import ActionRefusedAtImport, InvalidInput
-from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, Mask, digest, journalable, seconds
+from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, Mask, journalable, seconds
 
 R = TypeVar("R")
 
@@ -90,12 +92,19 @@ class Action(Generic[R]):
     derived: bool = False
     """A replay computes the arguments again, so the journal keeps their digest only: a transcript is not stored anew with
     every question about it."""
+    worst: Callable[[Mapping[str, Any], Mask, str], tuple[int, Decimal | None]] | None = None
+    """The most tokens and US dollars that a call may use up, from its arguments, what is private, and its key; None for
+    the dollars where nobody knows. Without it a call uses up neither."""
 
     def __call__(self, *args: Any, **named: Any) -> Call[R]:
         return Call(action=self.name, args=bind(self.name, self.parameters, args, named), returns=self.hints["return"])
 
     def __repr__(self) -> str:
         return f"<action {self.name}>"
+
+    def played_by(self, fn: Callable[..., Any]) -> Action[R]:
+        """The same declaration with another function behind it: what stands in for it where it must not be called."""
+        return replace(self, fn=wraps(self.fn)(fn), probe=None)
 
     @cached_property
     def hints(self) -> dict[str, Any]:
@@ -139,6 +148,15 @@ class Action(Generic[R]):
             fields[name] = (self.hints[name], default)
         return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
 
+    @property
+    def told_schema(self) -> dict[str, Json]:
+        """The arguments' JSON Schema with its prose, for whoever must be told of it."""
+        return self.arguments.model_json_schema()
+
+    @cached_property
+    def result_schema(self) -> dict[str, Json]:
+        return schema_of(self.result)
+
     @cached_property
     def result(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.hints["return"])
@@ -150,8 +168,8 @@ class Action(Generic[R]):
             "name": self.name,
             "effect": self.effect,
             "parameters": list(self.parameters),
-            "arguments": schema_of(self.arguments),
-            "result": schema_of(self.result),
+            "arguments": without_prose(self.told_schema),
+            "result": self.result_schema,
         }
 
     @cached_property
@@ -200,7 +218,11 @@ class Action(Generic[R]):
 
 def schema_of(shape: type[BaseModel] | TypeAdapter[Any]) -> dict[str, Json]:
     """JSON Schema of what a model or adapter reads, without the prose that may change freely."""
-    schema = shape.json_schema() if isinstance(shape, TypeAdapter) else shape.model_json_schema()
+    return without_prose(shape.json_schema() if isinstance(shape, TypeAdapter) else shape.model_json_schema())
+
+
+def without_prose(schema: dict[str, Json]) -> dict[str, Json]:
+    """A JSON Schema without its titles and descriptions."""
     return cast("dict[str, Json]", _without_prose(schema, named=False))
 
 

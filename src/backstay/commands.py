@@ -8,9 +8,9 @@ from __future__ import annotations
 from collections.abc import Generator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any, Generic, Literal, TypeVar, cast, overload
+from typing import Any, Final, Generic, Literal, TypeVar, cast, overload
 
-from backstay.types import Decision, Done, Duration, Json, Received, Tried, Winner
+from backstay.types import Decision, Done, Duration, Json, Received, Served, Tried, Winner
 
 T = TypeVar("T")
 
@@ -143,6 +143,14 @@ class Use(Command[Any]):
     args: Mapping[str, Any]
 
 
+@dataclass(eq=False, repr=False)
+class Serve(Command[Served]):
+    """Let a loop outside use what the definition lists, until it says that it has finished."""
+
+    children: tuple[Command[Any], ...]
+    """The wait for its last word; each tool that it uses becomes another."""
+
+
 # --- what a workflow writes ---------------------------------------------------------------------------
 
 
@@ -267,3 +275,15 @@ def attempt(command: Command[Any]) -> Attempt:
 def use(name: str, args: Mapping[str, Any]) -> Use:
     """Call a tool by name; one that the definition does not list is denied by the gateway."""
     return Use(name=name, args=dict(args))
+
+
+FINISH: Final = "finish"
+"""The signal by which a loop outside says that it has finished."""
+
+
+def serve(within: Duration | None = None) -> Serve:
+    """Let a loop outside use the tools that the definition lists; answers with what it did and its last word.
+
+    Its calls pass the same gateway. Raises `TimedOut` when it has not finished within the time given.
+    """
+    return Serve(children=(WaitFor(name=FINISH, within=within),))

@@ -24,7 +24,10 @@ from backstay.events import Event
 from backstay.language import Workflow
 from backstay.operations.log import Line, tell
 from backstay.operations.proof import prove
+from backstay.operations.rerun import NotRecorded, RecordedCase
+from backstay.operations.rerun import read_recorded as recorded
 from backstay.operations.sweep import choose
+from backstay.operations.trajectory import Act, Missed, Trajectory, read_trajectory
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.payloads import Payloads
@@ -227,6 +230,10 @@ class Harness:
         """The kinds of a run's events, in order."""
         return [item.kind for item in self.client.events(run)]
 
+    def trajectory(self, run: str) -> Trajectory:
+        """What a run and those that it started did, to assert on: `it.trajectory(run).called("find_order", number="7")`."""
+        return read_trajectory(self.home, self.run(run).id)
+
     def log(self, run: str) -> list[Line]:
         """The execution log as its process owner reads it."""
         row = self.run(run)
@@ -304,3 +311,9 @@ async def crash_everywhere(app: App, story: Story, check: Story, *, most: int = 
             if not reached:
                 return point - 1
     raise AssertionError(f"the story has more than {most} commits")
+
+
+__all__ = [
+    "START", "Act", "Crashed", "Harness", "ManualClock", "Missed", "NotRecorded", "RecordedCase", "Story",
+    "Trajectory", "crash_everywhere", "harness", "recorded",
+]  # fmt: skip

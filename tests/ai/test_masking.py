@@ -13,8 +13,9 @@ from backstay import Agent, App, Models, Sensitive, action
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, call, finish
 from backstay.ai.transcripts import Message, ToolCall
+from backstay.canonical import json_text
 from backstay.testing import harness
-from backstay.types import Mask, json_text
+from backstay.types import Mask
 
 AWKWARD = 'Zoë "Bo" O\\Neil\nof Köln'
 mask = Mask({AWKWARD: "pii:a1", "Ann": "pii:a2", "123": "pii:a3", "DE8937": "pii:a4", "50000.0": "pii:a5"})

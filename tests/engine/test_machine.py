@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import golden_people
+import golden_sessions
 import golden_stories
 import pytest
 from golden_records import FOLDER, record
@@ -33,6 +34,7 @@ from backstay.testing import harness
 STORIES = {
     **{name: (golden_stories.app, story) for name, story in golden_stories.STORIES.items()},
     **{name: (golden_people.app, story) for name, story in golden_people.STORIES.items()},
+    **{name: (golden_sessions.app, story) for name, story in golden_sessions.STORIES.items()},
 }
 GOLDEN = sorted(FOLDER.glob("*.json"))
 INSTALLED = FOLDER / "system" / "installed.json"
@@ -109,7 +111,7 @@ def ending(golden: dict[str, Any], machine: Machine) -> tuple[str, str]:
         return encode(ev.RunFailed(fault=outcome.fault, **told))
     if outcome.status == "cancelled":
         return encode(ev.RunCancelled(reason=outcome.reason, **told))
-    return encode(ev.RunFinished(result=outcome.result, refs=recorded.refs, **told))  # type: ignore[attr-defined]
+    return encode(ev.RunFinished(result=outcome.result, refs=recorded.refs, outside=recorded.outside, **told))  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("path", STORED, ids=lambda path: path.stem)

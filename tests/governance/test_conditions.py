@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from backstay import Rule
 from backstay.errors import AuthorError
 from backstay.governance.analysis import Analysis, Caller, analyse, types_at
-from backstay.governance.conditions import ABSENT, Unanswerable, arguments, compile_condition, situations
+from backstay.governance.conditions import ABSENT, Asked, Unanswerable, arguments, compile_condition, situations
 from backstay.governance.policy import Facts, Policy
 
 NOW = "2026-01-05T09:00:00.000000Z"
@@ -36,13 +36,13 @@ NUMBER, TEXT, FLAG = frozenset({"number", "string"}), frozenset({"string"}), fro
     ],
 )
 def test_a_condition_says_what_it_says(text: str, args: dict[str, object], holds: bool) -> None:
-    assert compile_condition(text, "rule")(args) is holds
+    assert compile_condition(text, "rule")(Asked(args)) is holds
 
 
 @pytest.mark.parametrize("args", [{}, {"amount": "much"}, {"amount": None}, {"amount": True}, {"amount": "NaN"}])
 def test_what_is_missing_or_no_number_is_no_answer(args: dict[str, object]) -> None:
     with pytest.raises(Unanswerable):
-        compile_condition("amount <= 500", "rule")(args)
+        compile_condition("amount <= 500", "rule")(Asked(args))
 
 
 @pytest.mark.parametrize(
@@ -86,7 +86,7 @@ def test_any_text_is_a_condition_or_refused(text: str) -> None:
         return
     with_values = {"a": 1, "x": "y"}
     with contextlib.suppress(Unanswerable):
-        assert condition(with_values) in (True, False)
+        assert condition(Asked(with_values)) in (True, False)
 
 
 def test_situations_are_one_from_each_region() -> None:

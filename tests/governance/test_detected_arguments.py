@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from backstay import App, IdempotencyKey, action, workflow
+from backstay.canonical import digest
 from backstay.testing import harness
-from backstay.types import digest
 
 CARD = "4111 1111 1111 1111"
 seen: list[tuple[str, str]] = []

@@ -24,10 +24,10 @@ from backstay import (
     wait_for,
     workflow,
 )
+from backstay.canonical import digest
 from backstay.engine.control import RemoteClient, serve
 from backstay.errors import InvalidInput, NotAllowed
 from backstay.testing import Harness, harness
-from backstay.types import digest
 
 IBAN = "DE02120300000000202051"
 

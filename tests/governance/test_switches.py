@@ -117,7 +117,7 @@ async def test_what_another_switch_still_stops_stays() -> None:
 
 async def test_a_scope_that_does_not_exist_is_refused() -> None:
     async with harness(app) as it:
-        for scope in ("everything", "action:", "effect:read", "agent:x", ""):
+        for scope in ("everything", "action:", "effect:read", "agent:", ""):
             with pytest.raises(InvalidInput, match="there is no switch"):
                 await it.client.switch(scope, off=True, by="ann", reason="?")
         assert it.client.switches == {}

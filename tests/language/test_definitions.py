@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from driver import run
 
+from backstay.canonical import canonical
 from backstay.errors import DefinitionMissing, InvalidInput, WorkflowRefused
 from backstay.language import Tracker, Workflow, check_file, compile_definition, new_context
 from backstay.language.definitions import version_of
-from backstay.types import canonical
 
 SOURCE = '''
 from decimal import Decimal

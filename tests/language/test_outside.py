@@ -9,10 +9,11 @@ from typing import Any
 
 import pytest
 
+from backstay.canonical import canonical
 from backstay.errors import DefinitionMissing, WorkflowRefused
 from backstay.language import check_file, compile_definition
 from backstay.language.trees import parse_item, tree_digest
-from backstay.types import Json, canonical
+from backstay.types import Json
 
 SOURCE = """
 from pydantic import BaseModel

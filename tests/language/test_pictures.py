@@ -15,6 +15,7 @@ from backstay import (
     wait_for,
     workflow,
 )
+from backstay.commands import attempt
 from backstay.language.graph import Graph, draw_graph, taken, visit_of
 
 
@@ -124,7 +125,32 @@ def test_the_last_decision_of_a_finished_run_leads_to_its_end() -> None:
     small: dict[str, object] = {**big, "verdict": False}
     gift: dict[str, object] = {"step": steps["item?"], "kind": "match", "text": 'case "gift"', "verdict": True}
     asked: dict[str, object] = {"step": "or.1", "kind": "or", "text": "item", "verdict": True}
-    assert end_of(drawn, big) == {'"big"'}
+    assert end_of(drawn, big) == {"big"}
     assert end_of(drawn, small, {**gift, "text": "no case", "verdict": False}, asked) == {'item or "small"'}
-    assert end_of(drawn, {**big, "verdict": None}) == {'"big"'}
+    assert end_of(drawn, {**big, "verdict": None}) == {"big"}
     assert end_of(drawn, small, gift) == set(), "two cases of this pattern, apart by their guards"
+
+
+@workflow
+async def choose(item: str) -> str:
+    first = await race(attempt(price_of(item)), sleep("1d"))
+    match item:
+        case "gift":
+            return await size(item)
+        case _:
+            return f"{item} after {first.index}"
+
+
+def test_an_attempt_is_drawn_as_what_is_attempted_and_ends_and_cases_as_people_say_them() -> None:
+    drawn = draw_graph(choose.program.closure)
+    assert (drawn.nodes["race/0"].kind, drawn.nodes["race/0"].label) == ("read", "price of")
+    decision = next(node.id for node in drawn.nodes.values() if node.kind == "decision")
+    assert [label for _, label in edges(drawn, decision)] == ["gift", "otherwise"]
+    assert [node.label for node in drawn.nodes.values() if node.kind == "end"] == ["done", "… after …"]
+    seen = taken(
+        drawn,
+        [("race.0.0", ""), visit_of({"step": decision, "kind": "match", "text": "case _", "verdict": True})],
+        True,
+    )
+    assert "race/0" in seen.nodes
+    assert "… after …" in {drawn.nodes[name].label for name in seen.nodes}

@@ -11,6 +11,7 @@ import pytest
 from pydantic import BaseModel
 
 from backstay import App, IdempotencyKey, NotRetryable, Queue, Sensitive, action, approval, rule, start, workflow
+from backstay.canonical import canonical, digest
 from backstay.cli import entry, screen
 from backstay.operations.acts import Act, acts
 from backstay.operations.casefile import read_case
@@ -18,7 +19,6 @@ from backstay.operations.exports import FORMATS
 from backstay.operations.tracing import spans_of
 from backstay.store.database import Reader
 from backstay.testing import harness
-from backstay.types import canonical, digest
 
 IBAN = "DE89370400440532013000"
 

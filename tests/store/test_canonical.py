@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from backstay.types import canonical, digest, iso, seconds
+from backstay.canonical import canonical, digest
+from backstay.types import iso, seconds
 
 APPENDIX_B = [
     ("0000000000000000", "0"),

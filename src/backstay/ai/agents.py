@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, create_model
 
 from backstay.actions import Action
 from backstay.ai import loop
+from backstay.canonical import json_text
 from backstay.commands import Start
 from backstay.errors import AuthorError
 from backstay.governance.policy import AUTONOMY, Autonomy
@@ -24,7 +25,7 @@ from backstay.language.definitions import define
 from backstay.language.program import Program, compile_definition
 from backstay.language.sources import Source
 from backstay.language.workflows import Workflow
-from backstay.types import Claim, Finding, Json, json_text
+from backstay.types import Claim, Finding, Json
 
 Out = TypeVar("Out", bound=BaseModel)
 
@@ -92,6 +93,7 @@ class Agent(Workflow[..., Any], Generic[Out]):
         self.name, self.goal, self.model = name, goal, model
         self.tools: Mapping[str, Callee] = _by_name(name, tools)
         self.output, self.limits = output, limits
+        self.prompt_file = instructions if isinstance(instructions, Path) else None
         self.instructions = instructions.read_text("utf-8") if isinstance(instructions, Path) else instructions
         self.evidence = tuple(each if isinstance(each, str) else each.name for each in evidence)
         self.confidence, self.escalate, self.autonomy = confidence, escalate, autonomy
@@ -131,7 +133,11 @@ class Agent(Workflow[..., Any], Generic[Out]):
     @cached_property
     def closure(self) -> Closure:
         """The loop's closure with this agent's settings, output model and tools in it."""
-        made = collect(self.fn, "pursue", "workflow", self.scope, self.deadline)
+        return self.closure_of(loop.pursue, self.scope)
+
+    def closure_of(self, driver: Workflow[..., Any], scope: Scope) -> Closure:
+        """What drives this agent, with its settings, output model and tools."""
+        made = collect(driver.fn, driver.name, "workflow", scope, None)
         made.agent = self.name
         made.items["AGENT"] = Item("AGENT", "constant", Source(f"AGENT = {self.settings!r}\n", f"{self.name}.agent", 1))
         made.values.pop("AGENT", None)
@@ -150,13 +156,37 @@ class Agent(Workflow[..., Any], Generic[Out]):
         parts = (f"You are {self.name}. Your goal: {self.goal}", SYSTEM, needs, self.instructions)
         return "\n\n".join(part.strip() for part in parts if part.strip())
 
+    @cached_property
+    def attended(self) -> Workflow[..., Any]:
+        """The same agent with a loop outside in place of its own."""
+        return Attended(self)
+
+    @cached_property
+    def told_tools(self) -> list[dict[str, Json]]:
+        """Its tools as a model is told of them."""
+        return [_told(tool.name, inspect.getdoc(tool.fn) or "", _arguments(tool)) for tool in self.tools.values()]
+
     def _told_tools(self) -> list[Json]:
         """The tools as the model is told of them, with its own two."""
         return [
-            *(_told(tool.name, inspect.getdoc(tool.fn) or "", _arguments(tool)) for tool in self.tools.values()),
+            *self.told_tools,
             _told("plan", "Write down your plan, or a better one. It is shown to people.", _PLAN),
             _told("finish", "Report that the goal is met, with what supports it.", _finish(self.output)),
         ]
+
+
+class Attended(Workflow[..., Any]):
+    """An agent that a loop outside drives, through a session."""
+
+    language_kind: ClassVar[Literal["workflow", "agent"]] = "agent"
+
+    def __init__(self, agent: Agent[Any]) -> None:
+        super().__init__(loop.attend.fn, agent.scope, None)
+        self.agent, self.name = agent, agent.name
+
+    @cached_property
+    def program(self) -> Program:
+        return compile_definition(define(self.agent.closure_of(loop.attend, self.scope)).text)
 
 
 _PLAN: Final = create_model("plan", steps=(list[str], ...))
@@ -172,15 +202,13 @@ def _finish(output: type[BaseModel]) -> type[BaseModel]:
     )
 
 
-def _told(name: str, about: str, arguments: type[BaseModel] | Json) -> Json:
+def _told(name: str, about: str, arguments: type[BaseModel] | Json) -> dict[str, Json]:
     schema = arguments if isinstance(arguments, dict) else arguments.model_json_schema()
     return {"name": name, "description": about, "arguments": schema}
 
 
 def _arguments(tool: Callee) -> Json:
     """JSON Schema of a tool's arguments, with the prose that a model needs."""
-    if isinstance(tool, Action):
-        return tool.arguments.model_json_schema()
     if isinstance(tool, Agent):
         return {"type": "object", "description": "What it is to find out about, as it needs to know it."}
     return tool.told_schema

@@ -14,10 +14,11 @@ from pydantic import BaseModel, ValidationError
 
 from backstay.ai.asking import ask_model
 from backstay.ai.transcripts import Allowance, Message, Reply, ToolCall
-from backstay.commands import attempt, gather, note, now, task, use
-from backstay.errors import ActionDenied, ActionFailed
+from backstay.canonical import json_text
+from backstay.commands import attempt, gather, note, now, serve, task, use
+from backstay.errors import ActionDenied, ActionFailed, TimedOut
 from backstay.language import rule, workflow
-from backstay.types import Claim, Finding, Tried, json_text
+from backstay.types import Claim, Finding, Served, Tried
 
 AGENT: dict[str, Any] = {
     "name": "", "role": "", "system": "", "tools": "[]", "steps": 1, "tool_calls": 1, "invalid": 1, "refusals": 1,
@@ -251,7 +252,7 @@ async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Outp
         try:
             reply = await ask_model(AGENT["role"], AGENT["system"], work.messages, AGENT["tools"], work.left(1))
         except ActionDenied as error:
-            work.reason = "policy"
+            work.reason = "limit" if error.stage == "budget" else "policy"
             work.why = error.reason
             break
         except ActionFailed as error:
@@ -288,6 +289,39 @@ async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Outp
             elif call.tool == "finish":
                 told[call.id] = conclude(work, call)
         judge(work, reply, told)
+
+    if work.reason != "goal-met" and AGENT["escalate"]:
+        finding = work.finding()
+        work.output = await task(AGENT["escalate"], title=f"{AGENT['name']}: {work.why}", show=finding, form=Output)
+        work.reason = "person"
+    return work.finding()
+
+
+@rule
+def take_stock(work: Work, served: Served) -> None:
+    """What a loop outside did, and what it ended with."""
+    for used in served.used:
+        work.tool_calls += 1
+        call = ToolCall(id=str(work.tool_calls), tool=used.tool, args=used.args)
+        observe(work, call, used.outcome or Tried(ok=False, type="Cancelled", error="it was not done in time"))
+    work.reason = "error"
+    if "left" in served.finish:
+        work.why = served.finish["left"]
+        return
+    work.why = conclude(work, ToolCall(id="finish", tool="finish", args=served.finish))
+    if work.output is not None:
+        work.why = served.finish["summary"]
+
+
+@workflow
+async def attend(input: Any) -> Finding[Output]:
+    """Let a loop outside pursue the goal on one case, with the same tools and under the same rules."""
+    work = begin(input, None)
+    try:
+        take_stock(work, await serve(within=60 * (AGENT["minutes"] or 1440)))
+    except TimedOut:
+        work.reason = "limit"
+        work.why = "the loop outside did not finish in time"
 
     if work.reason != "goal-met" and AGENT["escalate"]:
         finding = work.finding()

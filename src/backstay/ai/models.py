@@ -164,7 +164,21 @@ class Models:
     @property
     def actions(self) -> Sequence[Action[Any]]:
         """The action by which agents ask, with these models behind it."""
-        return [replace(ask_model, fn=self.ask)]
+        return [replace(ask_model, fn=self.ask, worst=self.worst)]
+
+    def worst(self, args: Mapping[str, Any], mask: Mask, key: str) -> tuple[int, Decimal | None]:
+        """The most tokens and US dollars that `ask` with these arguments may use up, with what lost attempts may have."""
+        asked = Asked(system=args["system"], messages=args["messages"], tools=args["tools"])
+        whole, priced = self._lost.get(key, Cost()), True
+        for name in self._line(args["role"]) if args["role"] in self.roles else ():
+            player = self.roles[name]
+            size = asked.hidden(mask, player.classes).size
+            usd = player.worst(size)
+            whole, priced = (
+                whole + Cost(tokens=size + player.answer_tokens, usd=usd or Decimal(0)),
+                priced and usd is not None,
+            )
+        return whole.tokens, whole.usd if priced else None
 
     async def close(self) -> None:
         """Close all connections."""

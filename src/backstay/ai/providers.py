@@ -13,8 +13,9 @@ from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
 
 from backstay.ai.transcripts import Message, Reply, ToolCall
+from backstay.canonical import digest
 from backstay.errors import NotRetryable
-from backstay.types import Json, Mask, digest
+from backstay.types import Json, Mask
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse

@@ -13,8 +13,9 @@ from typing import Any, Final
 
 from backstay.ai.providers import Asked
 from backstay.ai.transcripts import Reply, ToolCall
+from backstay.canonical import json_text
 from backstay.errors import InvalidInput
-from backstay.types import CUT, Json, Mask, journalable, json_text
+from backstay.types import CUT, Json, Mask, journalable
 
 CALLS: Final = 50
 """A reply may ask for so many calls."""

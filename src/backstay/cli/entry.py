@@ -13,9 +13,11 @@ import typer
 from typer.core import TyperGroup
 
 from backstay.cli import (
+    agency,
     auditing,
     demonstration,
     directory,
+    evals,
     items,
     metrics,
     people,
@@ -24,6 +26,8 @@ from backstay.cli import (
     projects,
     replaying,
     runs,
+    switching,
+    tools,
     waits,
     working,
 )
@@ -38,6 +42,8 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
     ("Run", "start", working.start),
     ("Run", "signal", working.signal),
     ("Run", "demo", demonstration.demo),
+    ("Evaluate", "eval", evals.evaluate),
+    ("Evaluate", "prompts", evals.prompts),
     ("Look", "runs", runs.runs),
     ("Look", "show", runs.show),
     ("Look", "log", runs.log),
@@ -60,14 +66,17 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
     ("Operate", "cancel", runs.cancel),
     ("Operate", "retry", runs.retry),
     ("Operate", "settle", people.settle),
-    ("Operate", "switch", runs.switch),
     ("Operate", "erase", privacy.erase),
+    ("Operate", "budgets", agency.budgets),
 )
 """(heading in the help, name, function) of every command that is not in a group, in the order of the help."""
 
 GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
+    ("Operate", "switch", switching.app),
     ("Say who may", "people", directory.app),
     ("Say who may", "policy", policies.app),
+    ("Say who may", "autonomy", agency.app),
+    ("Say who may", "tools", tools.app),
     ("Prove", "audit", auditing.app),
 )
 """(heading in the help, name, commands) of every group of commands."""

@@ -139,7 +139,7 @@ def judged(action: Action[Any], given: dict[str, Any]) -> tuple[str, str]:
     """(why the gate would refuse such arguments, what is missing among them); missing ones alone refuse nothing here."""
     from backstay.errors import InvalidInput
 
-    needed = {name for name, field in action.arguments.model_fields.items() if field.is_required()}
+    needed = set(action.told_schema.get("required", ()))
     missing = [name for name in action.parameters if name in needed - given.keys()]
     try:
         check_arguments(action, given)

@@ -287,7 +287,7 @@ def retry(
 
 def switch(
     scope: Annotated[
-        str, typer.Argument(metavar="[SCOPE]", help="all, action:NAME, workflow:NAME, effect:write, ...")
+        str, typer.Argument(metavar="[SCOPE]", help="all, agent:NAME, action:NAME, workflow:NAME, effect:write, ...")
     ] = "",
     off: Annotated[bool | None, typer.Option("--off/--on", help="Stop it, or let it go on.")] = None,
     reason: Reason = "",
@@ -299,7 +299,7 @@ def switch(
     from backstay.cli import screen
 
     if not scope and (off is not None or reason):
-        raise typer.BadParameter("name what: all, action:NAME, workflow:NAME or effect:KIND")
+        raise typer.BadParameter("name what: all, agent:NAME, action:NAME, workflow:NAME or effect:KIND")
     if not scope:
         print_switches(home, as_json)
         return

@@ -137,6 +137,10 @@ class Activation:
         while self._unapplied and self._unapplied[-1][0] > head[0]:
             self._unapplied.pop()
 
+    def on_their_way(self, kind: type[Event]) -> int:
+        """How many events of a kind are staged and not applied yet."""
+        return sum(isinstance(event, kind) for _, event in self._unapplied)
+
     def put_wait(self, write: Write, wait: Wait) -> None:
         self.waits[wait.command] = wait
         write.put("waits", (wait.run, wait.command), wait)
@@ -208,6 +212,8 @@ class Activation:
             number, event = self._unapplied.popleft()
             if self.loaded:
                 self._apply(number, event)
+                self.runner.agents.hear(self, event)
+        self.runner.moved(self.row.id)
 
     def _apply(self, seq: int, event: Event) -> None:
         if getattr(event, "refs", None):
@@ -229,6 +235,8 @@ class Activation:
             self.labels.observe(event.fault.message, untrusted=True)
         elif isinstance(event, ev.SignalReceived):
             self.labels.observe(event.payload, untrusted=True)
+        elif isinstance(event, ev.CallAsked):
+            self.labels.observe(event.args, untrusted=True)
         elif isinstance(event, ev.TaskCompleted):
             self.labels.observe(event.value, spoken=True)
         elif isinstance(event, ev.ChildEnded):

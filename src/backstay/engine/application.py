@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -18,8 +18,9 @@ from backstay.engine.client import Client
 from backstay.engine.gateway import Alert, Gateway
 from backstay.engine.items import Notice
 from backstay.engine.runner import Runner
+from backstay.engine.sessions import Session
 from backstay.errors import AuthorError, StoreLocked
-from backstay.governance.budgets import Limits
+from backstay.governance.budgets import AgentDay, Days, Limits
 from backstay.governance.detectors import DEFAULT, DataClass, Detector
 from backstay.governance.policy import Policy, Rule
 from backstay.governance.queues import Queue, Queues
@@ -58,6 +59,8 @@ class App:
     workflows: what may be started. actions: besides those that the workflows name. queues: owned queues; one that is not
     listed belongs to `operators`. policy: rules over the baseline. settings: what `setting(name)` gives.
     on_alert: called with an `Alert` when an operator should hear of something. on_notice: with a `Notice` about an item.
+    budgets: what agents may use up in a day, each an `AgentDay`.
+    suppliers: servers whose tools it uses, such as an `MCPServer`; their connections are closed with it.
     Raises AuthorError for actions of one name, a policy that opens a door without an owner, an action without a schema.
     """
 
@@ -70,25 +73,32 @@ class App:
         queues: Sequence[Queue] = (),
         policy: Sequence[Rule] = (),
         limits: Limits | None = None,
+        budgets: Sequence[AgentDay] = (),
         settings: Mapping[str, Json] | None = None,
         on_alert: Sequence[Callable[[Alert], Any]] = (),
         on_notice: Sequence[Callable[[Notice], Any]] = (),
         detect: Collection[DataClass] = DEFAULT,
         models: Supplier | None = None,
+        suppliers: Sequence[Supplier] = (),
     ) -> None:
         self.name = name
         self.workflows = {workflow.name: workflow for workflow in workflows}
-        self.actions = _by_name([*actions, *(action for workflow in workflows for action in actions_of(workflow))])
-        self.suppliers = [] if models is None else [models]
+        brought = [action for supplier in suppliers for action in supplier.actions]
+        named = [action for workflow in workflows for action in actions_of(workflow)]
+        self.actions = _by_name([*actions, *brought, *named])
+        self.suppliers = [*suppliers, *(() if models is None else (models,))]
         self.actions |= {action.name: action for supplier in self.suppliers for action in supplier.actions}
         self.queues = Queues(queues)
         self.on_notice = list(on_notice)
         self.policy = Policy(policy)
-        self.limits = limits or Limits()
+        self.limits, self.budgets = limits or Limits(), tuple(budgets)
         self.settings: dict[str, Json] = journalable(dict(settings or {}), f"the settings of app {name!r}")
         self.on_alert = list(on_alert)
         self.detector = Detector(detect)
+        self._client: Client | None = None
+        """While it is open."""
         self._check_children()
+        self._check_budgets()
 
     def _check_children(self) -> None:
         for workflow in self.workflows.values():
@@ -103,6 +113,13 @@ class App:
                         f"workflow {workflow.name!r} calls action {interface.name!r}, which app {self.name!r} cannot find; "
                         "add it to actions=[...]"
                     )
+
+    def _check_budgets(self) -> None:
+        agents = [name for name, workflow in self.workflows.items() if workflow.language_kind == "agent"]
+        for name in Days(self.budgets).budgets:
+            if name not in agents:
+                has = f"it has {', '.join(sorted(agents))}" if agents else "it has none"
+                raise AuthorError(f"a budget is given to agent {name!r}, which app {self.name!r} does not have; {has}")
 
     @asynccontextmanager
     async def open(
@@ -129,13 +146,16 @@ class App:
             try:
                 runner = self._runner(folder, journal, reader, clock)
                 if resume:
+                    await runner.agents.spending.load()
                     await runner.resume()
                 else:
                     runner.dispatch.hold()
+                self._client = Client(runner, self.queues.owners)
                 try:
                     with _collector.calm():
-                        yield Client(runner, self.queues.owners)
+                        yield self._client
                 finally:
+                    self._client = None
                     await runner.stop()
                     await journal.drain()
                     for supplier in self.suppliers:
@@ -145,6 +165,17 @@ class App:
                 await asyncio.to_thread(journal.close)
         finally:
             lock.close()
+
+    @asynccontextmanager
+    async def session(
+        self, agent: Workflow[..., Any] | str, *, goal: str = "", input: Any = None, acting_for: str | None = None,
+        key: str | None = None, by: str | None = None, home: str | os.PathLike[str] = ".backstay",
+    ) -> AsyncGenerator[Session, None]:  # fmt: skip
+        """A session of an agent for a loop outside, as `Client.session`; an application that is not open is, in `home`."""
+        async with AsyncExitStack() as stack:
+            client = self._client or await stack.enter_async_context(self.open(home))
+            made = client.session(agent, goal=goal, input=input, acting_for=acting_for, key=key, by=by)
+            yield await stack.enter_async_context(made)
 
     def _runner(self, folder: Path, journal: Journal, reader: Reader, clock: Clock) -> Runner:
         newest = reader.value("newest_at")
@@ -160,6 +191,7 @@ class App:
             queues=self.queues,
             on_alert=self.on_alert,
         )
+        gateway.days = Days(self.budgets)
         return Runner(
             journal=journal,
             reader=reader,

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING, Any
 
 from backstay import events as ev
 from backstay.store.encoding import decode
-from backstay.store.views import find_run
 
 if TYPE_CHECKING:
     from backstay.engine.runner import Runner
@@ -61,13 +60,21 @@ class Backlog:
 
     def switched_on(self) -> list[Any]:
         """Calls that a switch held back which is on again: the worker died while it let them go."""
-        found: list[Any] = []
+        switches, found = self._runner.gateway.switches, list[Any]()
         for row in self._runner.reader.all("waits_of_kind", ("switched",)):
-            action, workflow = (
-                self._runner.gateway.actions.get(row["subject"]),
-                find_run(self._runner.reader, row["run"]).workflow,
-            )
-            stops = self._runner.gateway.switches.stops
-            if action is not None and not stops(action=action.name, effect=action.effect, workflow=workflow):
+            action = self._runner.gateway.actions.get(row["subject"])
+            if action is None:
+                continue
+            workflow, agents = self.behind(row["run"])
+            if not switches.stops(action=action.name, effect=action.effect, workflow=workflow, agents=agents):
                 found.append(row)
         return found
+
+    def behind(self, run: str) -> tuple[str, list[str]]:
+        """The workflow of a run, and the agents in whose name it acts, as its journal has them."""
+        first = self._runner.reader.all("event_body", (run, 1))[0]
+        started = decode(first["kind"], first["body"])
+        if not isinstance(started, ev.RunStarted):
+            return "", []
+        own = self._runner.program(started.version).agent
+        return started.workflow, [*(name for name, _ in started.acting or ()), *([own] if own else ())]

@@ -14,14 +14,15 @@ from backstay import events as ev
 from backstay.commands import WaitFor
 from backstay.engine.activation import Activation
 from backstay.engine.auditors import Auditors
+from backstay.engine.autonomy import Autonomies
 from backstay.engine.desk import EARLY_SCHEMA, LISTED, check_answer, clean
+from backstay.engine.drills import Drills
 from backstay.engine.erasure import Erasure
 from backstay.engine.frames import Open, model_schema
-from backstay.engine.operators import Operators
 from backstay.engine.registry import Registry
+from backstay.engine.sessions import Sessions
 from backstay.errors import Conflict, NotAllowed
 from backstay.events import Refs
-from backstay.governance.approvals import folded
 from backstay.governance.keys import id_of
 from backstay.governance.principals import Capability
 from backstay.language import Workflow
@@ -30,7 +31,7 @@ from backstay.store.views import Run, Stored, find_run, read_events, read_run
 from backstay.types import Json
 
 
-class Client(Operators, Registry, Auditors, Erasure):
+class Client(Drills, Registry, Auditors, Erasure, Sessions, Autonomies):
     """Everything that may be asked of one store. Methods that change something take `by`, the person or service.
 
     The client that `App.open` gives is the hand of the process that owns the store's files: each change names who asks
@@ -90,11 +91,7 @@ class Client(Operators, Registry, Auditors, Erasure):
         Raises InvalidInput naming each field that does not fit, NotAllowed, NotFound, StoreUnavailable.
         """
         by = self._allow(self._or_system(by), "start")
-        if requester is not None:
-            with self._recorded(by, "requester"):
-                requester = self._runner.directory.requester(requester, by)
-            requester = None if folded(requester) == folded(by) else requester
-        name = workflow if isinstance(workflow, str) else workflow.name
+        name, requester = workflow if isinstance(workflow, str) else workflow.name, self._requester(requester, by)
         return await self._runner.start(name, dict(input or {}), key=key, by=by, trigger=trigger, requester=requester)
 
     def _or_system(self, by: str | None) -> str | None:

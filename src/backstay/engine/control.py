@@ -33,6 +33,7 @@ from backstay.errors import (
 )
 from backstay.governance.calendars import Calendar
 from backstay.governance.checkpoints import Signed
+from backstay.governance.policy import Autonomy
 from backstay.governance.principals import Capability, Kind
 from backstay.governance.queues import Escalation, Queue
 from backstay.store.files import write_whole
@@ -59,6 +60,9 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
     "settle": frozenset({"item", "outcome", "by", "result", "reason"}),
     "retry": frozenset({"target", "by", "reason"}),
     "switch": frozenset({"scope", "off", "by", "reason"}),
+    "drill": frozenset({"scope", "seconds", "by", "reason"}),
+    "grant_autonomy": frozenset({"agent", "action", "level", "expires", "reason", "when", "by"}),
+    "revoke_autonomy": frozenset({"agent", "action", "reason", "when", "by"}),
     "register": frozenset({"name", "kind", "roles", "groups", "acts_for", "by"}),
     "revoke": frozenset({"name", "by"}),
     "make_key": frozenset({"name", "by", "expires"}),
@@ -265,6 +269,19 @@ class RemoteClient:
 
     async def switch(self, scope: str, *, off: bool, by: str, reason: str) -> int:
         return await self._ask("switch", scope=scope, off=off, by=by, reason=reason)
+
+    async def drill(self, scope: str, *, seconds: float = 10.0, by: str, reason: str = "drill") -> Json:
+        return await self._ask("drill", scope=scope, seconds=seconds, by=by, reason=reason)
+
+    async def grant_autonomy(
+        self, agent: str, action: str, level: Autonomy, *, expires: str, reason: str, when: str = "", by: str
+    ) -> Json:
+        return await self._ask(
+            "grant_autonomy", agent=agent, action=action, level=level, expires=expires, reason=reason, when=when, by=by
+        )
+
+    async def revoke_autonomy(self, agent: str, action: str, *, reason: str, when: str = "", by: str) -> None:
+        await self._ask("revoke_autonomy", agent=agent, action=action, reason=reason, when=when, by=by)
 
     async def register(
         self, name: str, *, kind: Kind = "person", roles: Collection[str] = (), groups: Collection[str] = (),

@@ -122,6 +122,14 @@ class Desk:
             self._runner.directory.check(named, capability)
         return named
 
+    def _requester(self, name: str | None, by: str) -> str | None:
+        """For whom `by` asks, if for somebody else; raises NotAllowed, InvalidInput."""
+        if name is None:
+            return None
+        with self._recorded(by, "requester"):
+            name = self._runner.directory.requester(name, by)
+        return None if folded(name) == folded(by) else name
+
     def _see(self) -> None:
         """Raise NotAllowed, and record that, when this client is bound to somebody who may not see."""
         if self._who is not None:

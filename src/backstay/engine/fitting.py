@@ -6,10 +6,11 @@ from dataclasses import fields
 from typing import Any, Final
 
 from backstay import events as ev
+from backstay.canonical import digest
 from backstay.commands import Approval, Call, Command, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.frames import Open
 from backstay.events import Event
-from backstay.types import Json, digest
+from backstay.types import Json
 
 KINDS: Final[dict[type[Event], tuple[type[Command[Any]], ...]]] = {
     ev.CallIntended: (Call,),

@@ -13,13 +13,27 @@ from pydantic_core import to_json, to_jsonable_python
 
 from backstay import events as ev
 from backstay.actions import schema_of
-from backstay.commands import Approval, Attempt, Call, Command, Draw, Gather, Note, Race, Sleep, Start, Task, WaitFor
+from backstay.commands import (
+    Approval,
+    Attempt,
+    Call,
+    Command,
+    Draw,
+    Gather,
+    Note,
+    Race,
+    Serve,
+    Sleep,
+    Start,
+    Task,
+    WaitFor,
+)
 from backstay.engine.human import Item
 from backstay.errors import InvalidInput
 from backstay.events import Event, Fault
 from backstay.language.guards import STORED_FILE
 from backstay.store.payloads import redact
-from backstay.types import BUSINESS_DAYS, Json, Tried, journalable, seconds
+from backstay.types import BUSINESS_DAYS, Json, Served, Tried, Used, Winner, journalable, seconds
 
 State: TypeAlias = Literal["new", "waiting", "retrying", "queued", "unknown", "held"]
 """new: the engine must make it happen. waiting: for the outside. retrying: another attempt at `retry_at`. queued: in
@@ -33,15 +47,22 @@ LEAVES: Final = (Call, Start, Approval, Task, WaitFor, Sleep, Draw, Note)
 
 @dataclass(slots=True, kw_only=True)
 class Fork:
-    """An open `gather`, `race` or `attempt`."""
+    """An open `gather`, `race`, `attempt` or `serve`."""
 
-    command: Gather | Race | Attempt
+    command: Gather | Race | Attempt | Serve
     parent: Fork | None
     index: int
     children: list[Open | Fork] = field(default_factory=list)
     results: list[Any] = field(default_factory=list)
     missing: int = 0
     over: bool = False
+    id: str = ""
+    site: str = ""
+
+    @property
+    def next_id(self) -> str:
+        """The id of the next call of a loop outside."""
+        return f"{self.id}.{len(self.children)}"
 
 
 @dataclass(eq=False)
@@ -140,6 +161,25 @@ def tried(value: Any, error: BaseException | None) -> Tried:
     if error is None:
         return Tried(ok=True, value=value)
     return Tried(ok=False, type=type(error).__name__, error=str(error))
+
+
+def answer_of(fork: Fork, index: int, value: Any) -> Any:
+    """What a finished fork gives the workflow; its last child gave it `value`."""
+    if isinstance(fork.command, Gather):
+        return fork.results
+    if isinstance(fork.command, Serve):
+        asked = [child for child in fork.children[1:] if isinstance(child, Open)]
+        used = [
+            Used(tool=tool_of(child.command), args=child.args, outcome=outcome)
+            for child, outcome in zip(asked, fork.results[1:], strict=True)
+        ]
+        return Served(finish=value, used=used)
+    return Winner(index=index, value=value) if isinstance(fork.command, Race) else value
+
+
+def tool_of(command: Command[Any]) -> str:
+    """Name of the action, workflow or agent that a command is about."""
+    return command.action if isinstance(command, Call) else getattr(command, "workflow", "")
 
 
 def fault_of(error: BaseException, secrets: Mapping[str, str]) -> Fault:

@@ -19,6 +19,7 @@ from typing import Any, Literal, TypeAlias, cast
 
 from backstay import events as ev
 from backstay.actions import Action
+from backstay.canonical import digest
 from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers, Turnstile
 from backstay.engine.stages import STAGES, Case, Gate, Refusal
@@ -26,7 +27,7 @@ from backstay.engine.threads import Threads
 from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
 from backstay.events import Fault, Refs
 from backstay.governance.approvals import proposal_digest
-from backstay.governance.budgets import Limits
+from backstay.governance.budgets import Days, Limits
 from backstay.governance.policy import Policy
 from backstay.governance.queues import Queues
 from backstay.governance.schedule import schedule
@@ -35,7 +36,7 @@ from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
-from backstay.types import Happened, Json, digest, seconds
+from backstay.types import Happened, Json, seconds
 
 Step: TypeAlias = Coroutine[Any, Any, None]
 """What is left to await of a call."""
@@ -71,9 +72,9 @@ class Gateway:
         on_alert: Sequence[Callable[[Alert], Any]] = (),
     ) -> None:
         self.actions, self.clock, self.payloads = actions, clock, payloads
-        self.policy, self.limits = policy, limits
+        self.policy, self.granted, self.limits = policy, policy, limits
         self.queues = queues or Queues()
-        self.switches = Switches()
+        self.switches, self.days = Switches(), Days()
         self.breakers = Breakers(clock)
         self.on_breaker: Callable[[str, bool], Awaitable[None]] | None = None
         self._on_alert = on_alert
@@ -92,9 +93,9 @@ class Gateway:
         name: str = command.action
         action = self.actions.get(name)
         if action is None:
-            raise NotDeployed(
-                f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run"
-            )
+            if not leaf.undoes and name not in case.machine.program.interfaces:  # whoever chose the name made it up
+                return self._deny(case, leaf, name, "allow-list", f"there is no tool {name!r}")
+            raise NotDeployed(f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run")
         gate = Gate(case, leaf, name, action, leaf.args, self.payloads.mac)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended
@@ -133,17 +134,17 @@ class Gateway:
                     return refusal
         except Exception as error:
             return Refusal(then="deny", stage=stage.__name__, reason=f"the stage itself failed: {error!r}")
-        return None
+        return gate.passed()
 
     # --- making the call ---
 
     async def _call(self, gate: Gate) -> None:
         key = ""
         if gate.action.effect != "read":
-            key = self._key(gate)
+            key = self.key(gate)
             await self._intend(gate, key)
         elif gate.action.key_parameter:
-            key = self._key(gate)
+            key = self.key(gate)
         if gate.action.mask_parameter is not None:
             gate.values[gate.action.mask_parameter] = self.payloads.mask(gate.case.machine.secrets)
         begun = perf_counter_ns()
@@ -157,7 +158,7 @@ class Gateway:
         else:
             await self._returned(gate, result, (perf_counter_ns() - begun) // 1000)
 
-    def _key(self, gate: Gate) -> str:
+    def key(self, gate: Gate) -> str:
         """The key of an effect: what it was intended under before, else one that tells nothing of private arguments."""
         if gate.leaf.intent is not None and gate.leaf.intent.key:
             return gate.leaf.intent.key
@@ -351,17 +352,11 @@ class Gateway:
             await self._not_undone(gate, fault)
             return
         attempt = gate.leaf.attempt + 1 if gate.action.effect == "read" else gate.leaf.attempt
-        await gate.case.record(
-            ev.CallFailed(
-                at=self.clock.stamp(),
-                command=gate.leaf.id,
-                site=gate.leaf.site,
-                action=gate.name,
-                attempt=attempt,
-                fault=fault,
-                path=gate.case.machine.take_path(),
-            )
-        )
+        event = ev.CallFailed(
+            at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name, attempt=attempt,
+            fault=fault, path=gate.case.machine.take_path(),
+        )  # fmt: skip
+        await gate.case.record(event)
 
     async def _not_undone(self, gate: Gate, fault: Fault) -> None:
         """No workflow is left to hear of a compensation that failed, so a person must: the run ends once it is settled."""
@@ -401,12 +396,15 @@ class Gateway:
         elif refusal.then == "draft":
             await self._draft(gate, refusal)
         else:
-            event = ev.CallDenied(
-                at=self.clock.stamp(), command=gate.leaf.id, site=gate.leaf.site, action=gate.name,
-                stage=refusal.stage, reason=str(redact(refusal.reason, gate.case.machine.secrets)),
-                rule=gate.rule, policy=self.policy.digest, path=gate.case.machine.take_path(),
-            )  # fmt: skip
-            await gate.case.record(event)
+            await self._deny(gate.case, gate.leaf, gate.name, refusal.stage, refusal.reason, gate.rule)
+
+    async def _deny(self, case: Case, leaf: Open, name: str, stage: str, reason: str, rule: str = "") -> None:
+        event = ev.CallDenied(
+            at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=name, stage=stage,
+            reason=str(redact(reason, case.machine.secrets)), rule=rule, policy=self.policy.digest,
+            path=case.machine.take_path(),
+        )  # fmt: skip
+        await case.record(event)
 
     async def _draft(self, gate: Gate, refusal: Refusal) -> None:
         """Write down what would have been done."""

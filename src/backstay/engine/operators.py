@@ -120,7 +120,10 @@ class Operators(People):
         await activation.commit(write, cleared)
 
     async def switch(self, scope: str, *, off: bool, by: str | None = None, reason: str) -> int:
-        """Flip a kill switch: "all", "effect:write", "action:NAME", "workflow:NAME". Returns how many calls go on."""
+        """Flip a kill switch: "all", "agent:NAME", "action:NAME", "workflow:NAME", "effect:write". Returns how many calls go on.
+
+        Whatever a person granted to an agent within a scope that is turned off has ended: it is granted anew, or not.
+        """
         by = self._allow(by, "switch")
         switches = self._runner.gateway.switches
         check_flip(scope, off, reason)
@@ -136,11 +139,15 @@ class Operators(People):
 
         await self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by, then=told)
         if off:
+            await self._runner.agents.trust.pulled(scope, by=by, reason=reason)
             return 0
+        return await self._let_go(by, f"switch {scope!r} is on again")
+
+    async def _let_go(self, by: str, reason: str) -> int:
+        """Send what switches kept back to the gate again; returns how many calls that were."""
         rows = self._reader.all("waits_of_kind", ("switched",))
-        again = f"switch {scope!r} is on again"
         await asyncio.gather(
-            *(self._runner.retry(row["run"], row["command"], by=by, reason=again) for row in rows),
+            *(self._runner.retry(row["run"], row["command"], by=by, reason=reason) for row in rows),
             return_exceptions=True,
         )
         return len(rows)
@@ -148,7 +155,10 @@ class Operators(People):
     def _check_scope(self, scope: str, off: bool) -> None:
         """A name that this application does not have stops nothing, and whoever pulled it must hear of that."""
         kind, _, name = scope.partition(":")
-        known = {"action": self._runner.gateway.actions, "workflow": self._runner.workflows}.get(kind)
+        agents = [each.name for each in self._runner.workflows.values() if each.language_kind == "agent"]
+        known = {
+            "action": self._runner.gateway.actions, "workflow": self._runner.workflows, "agent": agents
+        }.get(kind)  # fmt: skip
         loaded = bool(self._runner.workflows)
         if (
             not off
@@ -159,7 +169,8 @@ class Operators(People):
         ):
             return
         raise InvalidInput(
-            f"this application has no {kind} {name!r}; it has {', '.join(sorted(known))}", {"scope": "unknown"}
+            f"this application has no {kind} {name!r}; it has {', '.join(sorted(known)) or 'none'}",
+            {"scope": "unknown"},
         )
 
     @property

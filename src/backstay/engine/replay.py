@@ -17,11 +17,12 @@ from pydantic import ValidationError
 from pydantic_core import PydanticSerializationError, to_jsonable_python
 
 from backstay import events as ev
-from backstay.commands import Attempt, Call, Command, Gather, Race, Start, Use, WaitFor
+from backstay.commands import Attempt, Call, Command, Gather, Race, Serve, Start, Use, WaitFor
 from backstay.engine.decisions import Decisions
 from backstay.engine.fitting import misfit
-from backstay.engine.frames import LEAVES, Fork, Open, Outcome, fault_of, read_answer, tried, wrong_field
+from backstay.engine.frames import LEAVES, Fork, Open, Outcome, answer_of, fault_of, read_answer, tried, wrong_field
 from backstay.engine.human import ABOUT_PEOPLE
+from backstay.engine.serving import asked, named
 from backstay.engine.signals import Signals
 from backstay.errors import (
     ActionDenied,
@@ -38,7 +39,7 @@ from backstay.errors import (
 from backstay.events import Event, Fault, Trail
 from backstay.language import Program, Tracker, new_context
 from backstay.store.payloads import redact
-from backstay.types import Json, Winner, journalable
+from backstay.types import Json, journalable
 
 
 class Machine:
@@ -61,6 +62,8 @@ class Machine:
         """Confirmed effects that declare how to undo them, oldest first."""
         self.calls = self.changes = 0
         self.signal_ids: set[str] = set()
+        self.serving: Fork | None = None
+        """The last `serve` that was opened: its children are the wait for its end, then the calls of the loop outside."""
         self._count = 0
         self._sites: dict[str, int] = {}
         self._signals = Signals()
@@ -293,16 +296,17 @@ class Machine:
     def _child_done(self, fork: Fork, index: int, value: Any, error: BaseException | None) -> None:
         if fork.over:
             return
-        if isinstance(fork.command, Attempt):
+        served = isinstance(fork.command, Serve) and index > 0
+        if served or isinstance(fork.command, Attempt):
             value, error = tried(value, error), None
         fork.missing -= 1
         fork.results[index] = value
-        if error is None and isinstance(fork.command, Gather) and fork.missing:
+        if served or (error is None and isinstance(fork.command, Gather) and fork.missing):
             return
         fork.over = True
         self._abandon(fork)
         if error is None:
-            value = _answer_of(fork, index, value)
+            value = answer_of(fork, index, value)
         self._ready.append((fork, value, error))
 
     def _abandon(self, fork: Fork) -> None:
@@ -366,20 +370,22 @@ class Machine:
 
     def _open_root(self, command: Command[Any]) -> None:
         self._count += 1
-        self._plant(command, str(self._count), command.site, None, 0)
+        self.plant(command, str(self._count), command.site, None, 0)
 
-    def _plant(self, command: Command[Any], id_: str, site: str, parent: Fork | None, index: int) -> Open | Fork:
+    def plant(self, command: Command[Any], id_: str, site: str, parent: Fork | None, index: int) -> Open | Fork:
         if isinstance(command, Use):
-            command = self._named(command)
-        if isinstance(command, (Gather, Race, Attempt)):
-            fork = Fork(command=command, parent=parent, index=index)
+            command = named(self.program, command.name, command.args)
+        if isinstance(command, (Gather, Race, Attempt, Serve)):
+            fork = Fork(command=command, parent=parent, index=index, id=id_, site=site)
+            if isinstance(command, Serve):
+                self.serving = fork
             fork.missing, fork.results = len(command.children), [None] * len(command.children)
             if not command.children:
                 fork.over = True
                 empty = None if isinstance(command, Gather) else ValueError("race() needs at least one command")
                 self._ready.append((fork, [], empty))
             for place, child in enumerate(command.children):
-                fork.children.append(self._plant(child, f"{id_}.{place}", f"{site}.{place}", fork, place))
+                fork.children.append(self.plant(child, f"{id_}.{place}", f"{site}.{place}", fork, place))
             return fork
         leaf = Open(id_, command, site, parent, index)
         self.open[id_] = leaf
@@ -396,12 +402,6 @@ class Machine:
             leaf.refused = True
             self.answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
-
-    def _named(self, command: Use) -> Command[Any]:
-        """What a name stands for; one that the definition does not list is a call that the gateway denies."""
-        interface = self.program.interfaces.get(command.name)
-        is_action = interface is None or interface.kind == "action"
-        return Call(command.name, command.args) if is_action else Start(command.name, command.args)
 
     def _write_args(self, leaf: Open, command: Call[Any] | Start[Any]) -> None:
         self.calls += 1
@@ -463,13 +463,6 @@ class Machine:
         self.open[leaf.id] = leaf
 
 
-def _answer_of(fork: Fork, index: int, value: Any) -> Any:
-    """What a finished fork gives the workflow; its last child gave it `value`."""
-    if isinstance(fork.command, Gather):
-        return fork.results
-    return Winner(index=index, value=value) if isinstance(fork.command, Race) else value
-
-
 _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] = {
     **ABOUT_PEOPLE,
     ev.CallIntended: Machine.on_intended,
@@ -494,6 +487,7 @@ _ABOUT_COMMANDS: Final[dict[type[Event], Callable[[Machine, Open, Any], None]]] 
 
 _ABOUT_RUNS: Final[dict[type[Event], Callable[[Machine, Any], None]]] = {
     ev.SignalReceived: Machine.on_signal,
+    ev.CallAsked: asked,
     ev.CancelRequested: Machine.on_cancel,
     ev.DeadlinePassed: Machine.on_deadline,
 }

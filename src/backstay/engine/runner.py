@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from backstay import events as ev
 from backstay.engine.activation import Activation
+from backstay.engine.agents import Agents
 from backstay.engine.backlog import Backlog
 from backstay.engine.cancelling import ATTENTION, Cancelling
 from backstay.engine.dispatch import Dispatch
@@ -93,6 +94,8 @@ class Runner:
         """How often in a row the store did not commit."""
         self._fresh: dict[str, tuple[Activation, ev.RunStarted]] = {}
         """Runs that were created and whose first commit is on its way."""
+        self.watchers: dict[str, set[asyncio.Event]] = {}
+        """Run -> what is set whenever something has been applied to it."""
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
         self.system = SystemChain(journal, reader, clock)
@@ -100,6 +103,7 @@ class Runner:
         self.system.listeners.append(self.directory.apply)
         gateway.on_breaker = self.backlog.breaker_moved
         self.backlog.load_switches()
+        self.agents = Agents(self)
 
     # --- programs ---
 
@@ -143,15 +147,14 @@ class Runner:
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
-        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (),
+        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Sequence[str] | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 
         labels: what the run that starts it knows of where the input comes from. acting: the agents that led to it.
+        attended: a loop outside drives the agent; what stands at these pointers of the input came from outside.
         """
-        found = self.workflows.get(workflow)
-        if found is None:
-            raise NotFound(f"this application has no workflow {workflow!r}; it has {', '.join(sorted(self.workflows))}")
+        found = self._workflow(workflow, attended is not None)
         if key is not None:
             if (workflow, key) in self._starting:
                 raise StoreUnavailable(f"a run with key {key!r} is being started just now")
@@ -164,7 +167,8 @@ class Runner:
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
-        wrote = self._where_from(input_, found.input_schema, labels) if self.watches_labels else None
+        wrote = self._where_from(input_, found.input_schema, labels) if self.watches_labels else {}
+        wrote |= dict.fromkeys(attended or (), PLANTED)
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
@@ -195,27 +199,37 @@ class Runner:
         said = dict.fromkeys(from_outside(input_, schema), SUSPECT if labels is not None else PLANTED)
         return {**said, **(labels.pointers(input_) if labels is not None else {})}
 
+    def _workflow(self, name: str, attended: bool = False) -> Workflow[..., Any]:
+        found = self.workflows.get(name)
+        if found is None:
+            raise NotFound(f"this application has no workflow {name!r}; it has {', '.join(sorted(self.workflows))}")
+        return found.attended if attended and found.attended is not None else found
+
     async def start(
-        self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None
-    ) -> str:
+        self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None,
+        attended: Sequence[str] | None = None,
+    ) -> str:  # fmt: skip
         """Create a run and begin it; it is acknowledged once it is committed."""
         while key is not None and (workflow, key) in self._starting:
             await self._starting[workflow, key].wait()
         write = Write()
-        run = self.create(write, workflow, input_, key=key, by=by, trigger=trigger, requester=requester)
+        run = self.create(
+            write, workflow, input_, key=key, by=by, trigger=trigger, requester=requester, attended=attended
+        )
         if write.events:
             if key is not None:
                 self._starting[workflow, key] = asyncio.Event()
-            await self.journal.submit(write, partial(self._started, workflow, key, write))
+            version = self._workflow(workflow, attended is not None).definition.version
+            await self.journal.submit(write, partial(self._started, workflow, version, key, write))
         return run
 
-    def _started(self, workflow: str, key: str | None, write: Write, fault: Exception | None) -> None:
+    def _started(self, workflow: str, version: str, key: str | None, write: Write, fault: Exception | None) -> None:
         if key is not None:
             self._starting.pop((workflow, key)).set()
         if fault is not None:
             self.write_failed()
             return
-        self._stored.add(self.workflows[workflow].definition.version)
+        self._stored.add(version)
         self.committed(write)
 
     # --- runs in memory ---
@@ -240,6 +254,11 @@ class Runner:
             else:
                 activation.load()
         return activation
+
+    def moved(self, run: str) -> None:
+        """Tell who watches a run that something was applied to it."""
+        for watcher in self.watchers.get(run, ()):
+            watcher.set()
 
     def hot(self) -> list[Activation]:
         """The runs that are in memory."""

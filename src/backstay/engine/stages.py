@@ -8,19 +8,21 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from functools import cached_property
+from decimal import Decimal
+from functools import cached_property, partial
 from typing import Any, Final, Literal, Protocol
 
 from pydantic_core import to_json
 
 from backstay.actions import Action
+from backstay.canonical import digest
 from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers
 from backstay.engine.replay import Machine
 from backstay.errors import InvalidInput
 from backstay.events import Event
 from backstay.governance.approvals import call_digest
-from backstay.governance.budgets import Limits, crossed
+from backstay.governance.budgets import Days, Limits, crossed
 from backstay.governance.labels import Labels
 from backstay.governance.policy import SEVERITY, Facts, Policy, Rule
 from backstay.governance.switches import Switches
@@ -28,7 +30,7 @@ from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import Payloads, free_keys
 from backstay.store.views import Run, Wait
-from backstay.types import Json, digest, journalable
+from backstay.types import Json, journalable
 
 
 class Rules(Protocol):
@@ -36,10 +38,15 @@ class Rules(Protocol):
 
     clock: Clock
     policy: Policy
+    granted: Policy
+    """The table with what is granted to agents, and what was taken from them."""
     limits: Limits
+    days: Days
     switches: Switches
     breakers: Breakers
     payloads: Payloads
+
+    def key(self, gate: Gate) -> str: ...
 
 
 class Case(Protocol):
@@ -85,6 +92,14 @@ class Gate:
     """The rule of the policy that decided about it."""
     detected: bool = field(default=False, init=False)
     """Whether the arguments look as if they held a secret that nobody tagged."""
+
+    on_passing: Callable[[], None] | None = field(default=None, init=False)
+    """Sets aside what it may use up."""
+
+    def passed(self) -> None:
+        """Every stage let it pass."""
+        if self.on_passing is not None:
+            self.on_passing()
 
     @property
     def private(self) -> bool:
@@ -160,13 +175,16 @@ def closed_arguments(rules: Rules, gate: Gate) -> Refusal | None:
 
 
 def switches(rules: Rules, gate: Gate) -> Refusal | None:
-    """No kill switch stops it."""
-    if not rules.switches.off:
+    """No kill switch stops it, for whoever it is made or in whose name."""
+    if not (rules.switches.off or rules.switches.drills):
         return None
-    scope = rules.switches.stops(action=gate.name, effect=gate.action.effect, workflow=gate.case.row.workflow)
+    agents = [name for name, _ in gate.case.machine.acting]
+    scope = rules.switches.stops(
+        action=gate.name, effect=gate.action.effect, workflow=gate.case.row.workflow, agents=agents
+    )
     if scope is None:
         return None
-    return Refusal(then="switch", stage="switch", reason=f"switch {scope!r} is off: {rules.switches.off[scope]}")
+    return Refusal(then="switch", stage="switch", reason=f"switch {scope!r} is off: {rules.switches.reason(scope)}")
 
 
 def breaker(rules: Rules, gate: Gate) -> Refusal | None:
@@ -177,9 +195,27 @@ def breaker(rules: Rules, gate: Gate) -> Refusal | None:
 
 
 def budget(rules: Rules, gate: Gate) -> Refusal | None:
-    """The run stays within what it may do; the place in the count was reserved when the call was asked for."""
+    """The run stays within what it may do, and each agent in whose name it acts within its day."""
     reason = crossed(rules.limits, calls=gate.leaf.number, effects=gate.leaf.effect_number)
+    if reason is None and rules.days.budgets and not gate.leaf.undoes:
+        reason = _over_the_day(rules, gate)
     return Refusal(then="deny", stage="budget", reason=reason) if reason else None
+
+
+def _over_the_day(rules: Rules, gate: Gate) -> str | None:
+    """What a call may use up at most is set aside once every stage let it pass; until then nothing is awaited."""
+    days, machine = rules.days, gate.case.machine
+    agents = days.concerned(name for name, _ in machine.acting)
+    if not agents:
+        return None
+    tokens, usd = 0, Decimal(0)
+    if gate.action.worst is not None and days.measures(agents):
+        tokens, usd = gate.action.worst(gate.values, rules.payloads.mask(machine.secrets), rules.key(gate))
+    place, day = (gate.case.row.id, gate.leaf.id), rules.clock.stamp()[:10]
+    days.release(place)
+    use = days.need(place, day, effect=gate.action.effect != "read", tokens=tokens, usd=usd or Decimal(0))
+    gate.on_passing = partial(days.reserve, place, agents, use)
+    return days.crossed(agents, use, day, priced=usd is not None)
 
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
@@ -201,7 +237,7 @@ def policy(rules: Rules, gate: Gate) -> Refusal | None:
     row, machine = gate.case.row, gate.case.machine
     callers = machine.acting if machine.program.agent else [("", ""), *machine.acting]
     decided = [
-        rules.policy.decide(Facts(gate.name, gate.action.effect, row.workflow, *caller), rules.clock.stamp, gate.args)
+        rules.granted.decide(Facts(gate.name, gate.action.effect, row.workflow, *caller), rules.clock.stamp, gate.args)
         for caller in callers
     ]
     rule = decided[0] if len(decided) == 1 else min(decided, key=lambda each: SEVERITY.index(each.verdict))

@@ -11,6 +11,7 @@ from typing import Final
 from backstay.events.base import SCHEMA, Event, Fault, Plan, Refs, Trail
 from backstay.events.calls import (
     AttemptFailed,
+    CallAsked,
     CallDenied,
     CallDrafted,
     CallFailed,
@@ -67,6 +68,7 @@ __all__ = [
     "AttemptFailed",
     "AttentionCleared",
     "AttentionRaised",
+    "CallAsked",
     "CallDenied",
     "CallFailed",
     "CallIntended",
@@ -117,6 +119,7 @@ EVENTS: Final[dict[str, type[Event]]] = {
     "run_cancelled": RunCancelled,
     "attention_raised": AttentionRaised,
     "attention_cleared": AttentionCleared,
+    "call_asked": CallAsked,
     "call_intended": CallIntended,
     "call_returned": CallReturned,
     "attempt_failed": AttemptFailed,

@@ -9,6 +9,16 @@ from backstay.types import Effect, Json
 
 
 @record
+class CallAsked(Event):
+    """A loop outside wants to use a tool; from here on it is a call like any other."""
+
+    command: str
+    tool: str
+    args: Json
+    refs: Refs | None = None
+
+
+@record
 class CallIntended(Event):
     """Written before a write or irreversible call is made: from here on the effect may have happened."""
 

@@ -7,8 +7,9 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, Final, cast
 
+from backstay.canonical import digest
 from backstay.errors import NotAllowed
-from backstay.types import Json, digest
+from backstay.types import Json
 
 
 def call_digest(*, version: str, action: str, interface: str, args: Json) -> str:

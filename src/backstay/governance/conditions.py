@@ -8,7 +8,6 @@ What is missing, or no number where one is asked for, makes the condition unansw
 from __future__ import annotations
 
 import ast
-import operator
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from decimal import Decimal, InvalidOperation, localcontext
@@ -18,14 +17,8 @@ from typing import Any, Final, TypeAlias, cast
 from backstay.errors import AuthorError
 from backstay.types import Json
 
-Condition: TypeAlias = Callable[[Mapping[str, Json]], bool]
-"""Whether it holds for these arguments; raises Unanswerable."""
-
-_Value: TypeAlias = Callable[[Mapping[str, Json]], Any]
-
-COMPARISONS: Final[Mapping[type[ast.cmpop], Callable[[Any, Any], bool]]] = {
-    ast.Eq: operator.eq, ast.NotEq: operator.ne, ast.Lt: operator.lt, ast.LtE: operator.le, ast.Gt: operator.gt,
-    ast.GtE: operator.ge, ast.In: lambda one, many: one in many, ast.NotIn: lambda one, many: one not in many,
+SYMBOLS: Final[Mapping[type[ast.cmpop], str]] = {
+    ast.Eq: "==", ast.NotEq: "!=", ast.Lt: "<", ast.LtE: "<=", ast.Gt: ">", ast.GtE: ">=", ast.In: "in", ast.NotIn: "not in",
 }  # fmt: skip
 
 
@@ -33,57 +26,90 @@ class Unanswerable(Exception):
     """A fact that the condition asks about is missing, or not of the kind that it is compared with."""
 
 
+class Asked(dict[str, Any]):
+    """A call's arguments as conditions ask for them: "amount" as it is, "#amount" as a number, "?urgent" as a flag.
+
+    Each is looked up once, however many conditions ask for it; what has no answer raises Unanswerable each time.
+    """
+
+    def __init__(self, args: Mapping[str, Json]) -> None:
+        super().__init__()
+        self._args = args
+
+    def __missing__(self, wanted: str) -> Any:
+        name = wanted.lstrip("#?")
+        found = _fact(self._args, name)
+        if wanted[0] == "#":
+            found = _number(found)
+        elif wanted[0] == "?" and not isinstance(found, bool):
+            raise Unanswerable(f"{name} is not true or false")
+        self[wanted] = found
+        return found
+
+
+Condition: TypeAlias = Callable[[Asked], bool]
+"""Whether it holds for these arguments; raises Unanswerable."""
+
+
 def compile_condition(text: str, where: str) -> Condition:
-    """Check and compile a condition; raises AuthorError naming the part that is outside the language."""
+    """Check a condition and make it a function; raises AuthorError naming the part that is outside the language."""
+    constants = dict[str, Any]()
+    return eval(f"lambda asked: {_written(text, where, constants)}", constants)
+
+
+def compile_table(rows: Sequence[tuple[str, str | None]]) -> Callable[[Asked, str], int]:
+    """A function that gives the place of the first row, a checked condition ("" always holds) with the moment of its end,
+    that holds at a moment; the number of rows if none does. It is one function for all of them, which lie together in memory.
+    """
+    constants, lines = dict[str, Any](), ["def first(asked, moment):"]
+    for place, (text, end) in enumerate(rows):
+        checks = [] if end is None else [f"moment < {end!r}"]
+        checks += [_written(text, "", constants)] if text else []
+        lines.append(f"    if {' and '.join(checks) or True}: return {place}")
+    exec("\n".join([*lines, f"    return {len(rows)}"]), constants)
+    return constants["first"]
+
+
+def _written(text: str, where: str, constants: dict[str, Any]) -> str:
+    """A condition as Python of our own: lookups, names of constants, comparisons."""
     try:
         tree = ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
         raise AuthorError(f"{where}: {text!r} cannot be read: {error.msg}") from None
-    return _truth(tree, where)
+    return _truth(tree, where, constants)
 
 
-def _truth(node: ast.expr, where: str) -> Condition:
+def _truth(node: ast.expr, where: str, constants: dict[str, Any]) -> str:
+    """A condition as Python; `&` and `|` ask all their parts, as what is missing must show."""
     match node:
         case ast.BoolOp(op=op, values=values):
-            parts = [_truth(each, where) for each in values]
-            join = all if isinstance(op, ast.And) else any
-            return lambda args: join(tuple(part(args) for part in parts))  # all are asked: what is missing must show
+            join = " & " if isinstance(op, ast.And) else " | "
+            return f"({join.join(_truth(each, where, constants) for each in values)})"
         case ast.UnaryOp(op=ast.Not(), operand=operand):
-            inner = _truth(operand, where)
-            return lambda args: not inner(args)
+            return f"(not {_truth(operand, where, constants)})"
         case ast.Compare():
-            return _comparison(node, where)
+            return _comparison(node, where, constants)
         case ast.Name() | ast.Attribute():
-            return _flag(_path(node, where))
+            return f"asked[{'?' + _path(node, where)!r}]"
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is neither a comparison nor and, or, not")
 
 
-def _flag(path: tuple[str, ...]) -> Condition:
-    def holds(args: Mapping[str, Json]) -> bool:
-        found = _fact(args, path)
-        if not isinstance(found, bool):
-            raise Unanswerable(f"{'.'.join(path)} is not true or false")
-        return found
-
-    return holds
-
-
-def _comparison(node: ast.Compare, where: str) -> Condition:
+def _comparison(node: ast.Compare, where: str, constants: dict[str, Any]) -> str:
     sides = [node.left, *node.comparators]
     for one, op, other in zip(sides, node.ops, sides[1:], strict=False):
         wrong = _wrong(one, op, other)
         if wrong:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} {wrong}")
     number = any(_is_number(side) for side in sides)
-    values = [_value(side, where, number=number) for side in sides]
-    steps = list(zip([COMPARISONS[type(op)] for op in node.ops], values, values[1:], strict=False))
-    return lambda args: all(tuple(check(one(args), other(args)) for check, one, other in steps))
+    values = [_value(side, where, constants, number=number) for side in sides]
+    steps = zip(values, node.ops, values[1:], strict=False)
+    return f"({' & '.join(f'({one} {SYMBOLS[type(op)]} {other})' for one, op, other in steps)})"
 
 
 def _wrong(one: ast.expr, op: ast.cmpop, other: ast.expr) -> str:
     """Why two neighbours in a comparison cannot be compared, if so."""
-    if type(op) not in COMPARISONS:
+    if type(op) not in SYMBOLS:
         return "compares in a way that conditions do not know"
     if isinstance(op, ast.In | ast.NotIn):
         is_listed = isinstance(other, ast.List | ast.Tuple) and not any(
@@ -120,17 +146,17 @@ def _is_number(node: ast.expr) -> bool:
             return False
 
 
-def _value(node: ast.expr, where: str, *, number: bool) -> _Value:
+def _value(node: ast.expr, where: str, constants: dict[str, Any], *, number: bool) -> str:
     match node:
         case ast.Name() | ast.Attribute():
-            path = _path(node, where)
-            return (lambda args: _number(_fact(args, path))) if number else (lambda args: _fact(args, path))
+            return f"asked[{'#' * number + _path(node, where)!r}]"
         case ast.Constant() | ast.UnaryOp() | ast.List() | ast.Tuple():
+            name = f"c{len(constants)}"
             try:
-                constant = _constant(node, where, number=number)
+                constants[name] = _constant(node, where, number=number)
             except Unanswerable as why:
                 raise AuthorError(f"{where}: {why}") from None
-            return lambda args: constant
+            return name
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no argument, text, number, flag or list of these")
 
@@ -147,21 +173,21 @@ def _constant(node: ast.expr, where: str, *, number: bool) -> Any:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no text, number or flag")
 
 
-def _path(node: ast.expr, where: str) -> tuple[str, ...]:
+def _path(node: ast.expr, where: str) -> str:
     match node:
         case ast.Name(id=name):
-            return (name,)
+            return name
         case ast.Attribute(value=inner, attr=name):
-            return (*_path(inner, where), name)
+            return f"{_path(inner, where)}.{name}"
         case _:
             raise AuthorError(f"{where}: {ast.unparse(node)!r} is no argument or field of one")
 
 
-def _fact(args: Mapping[str, Json], path: tuple[str, ...]) -> Json:
+def _fact(args: Mapping[str, Json], path: str) -> Json:
     found: Json = args
-    for name in path:
+    for name in path.split("."):
         if not isinstance(found, Mapping) or name not in found:
-            raise Unanswerable(f"there is no {'.'.join(path)}")
+            raise Unanswerable(f"there is no {path}")
         found = cast("Mapping[str, Json]", found)[name]
     return found
 

@@ -19,6 +19,82 @@ PLANTED: Final = "planted"
 SUSPECT: Final = "suspect"
 LONG: Final = 12
 """Characters from which a text is looked into, and not only compared."""
+BLOCK: Final = 65_536
+"""Characters of joined texts, beyond which what comes is joined anew."""
+
+
+class Texts:
+    """Longer texts in which parts are looked for again and again.
+
+    They are joined, as one long search is quicker than many, and each part is only looked for in what is new since.
+    """
+
+    __slots__ = ("_blocks", "_find", "_looked", "_new", "_texts")
+
+    def __init__(self, *, whole_words: bool = False) -> None:
+        self._find = _find_words if whole_words else str.find
+        self._texts, self._new = set[str](), list[str]()
+        self._blocks = [""]
+        self._looked = dict[str, tuple[int, int]]()
+        """Part -> the block and the place in it up to which it does not stand anywhere."""
+
+    def add(self, text: str) -> None:
+        """Add a folded text: it holds no line breaks, so that nothing is found across two of them."""
+        if text not in self._texts:
+            self._texts.add(text)
+            self._new.append(text)
+
+    def hold(self, part: str) -> bool:
+        """Whether a part, a folded text itself, stands in one of the texts."""
+        if part in self._texts:
+            return True
+        if self._new:
+            self._join()
+        block, place = self._looked.get(part, (0, 0))
+        found = self._find(self._blocks[block], part, place)
+        while found < 0 and block + 1 < len(self._blocks):
+            block += 1
+            found = self._find(self._blocks[block], part, 0)
+        self._looked[part] = block, found if found >= 0 else len(self._blocks[block])
+        return found >= 0
+
+    def _join(self) -> None:
+        added = "".join(f"{text}\n" for text in self._new)
+        self._new.clear()
+        if len(self._blocks[-1]) < BLOCK:
+            self._blocks[-1] += added
+        else:
+            self._blocks.append(added)
+
+
+class Parts:
+    """Texts that are looked for in other texts, found by how they begin."""
+
+    __slots__ = ("_begin", "_lengths", "_new")
+
+    def __init__(self) -> None:
+        self._new = list[str]()
+        self._lengths = dict[str, set[int]]()
+        """Their first CUT_OUT characters -> how long the beginnings are that begin so: LONG at most."""
+        self._begin = dict[str, list[str]]()
+
+    def add(self, text: str) -> None:
+        if len(text) >= CUT_OUT:
+            self._new.append(text)
+
+    def within(self, text: str) -> Iterator[str]:
+        """Those that stand in a text."""
+        for new in self._new:
+            self._lengths.setdefault(new[:CUT_OUT], set()).add(len(new[:LONG]))
+            self._begin.setdefault(new[:LONG], []).append(new)
+        self._new.clear()
+        lengths = self._lengths
+        beginnings = {
+            text[place : place + length]
+            for place in range(len(text) - CUT_OUT + 1)
+            for length in lengths.get(text[place : place + CUT_OUT], ())
+        }
+        return (part for begin in beginnings for part in self._begin.get(begin, ()) if part in text)
 
 
 @dataclass(slots=True)
@@ -27,11 +103,13 @@ class Labels:
 
     trusted: set[str] = field(default_factory=set)
     untrusted: set[str] = field(default_factory=set)
-    spoken: list[str] = field(default_factory=list)
+    parts: Parts = field(default_factory=Parts)
+    """The untrusted ones, to find them in what was made of them."""
+    spoken: Texts = field(default_factory=lambda: Texts(whole_words=True))
     """What people and authors said in longer texts: whole words in them are trusted."""
-    outside: list[str] = field(default_factory=list)
+    outside: Texts = field(default_factory=Texts)
     """Longer texts of outsiders and models."""
-    planted: list[str] = field(default_factory=list)
+    planted: Texts = field(default_factory=Texts)
     """Everything of outsiders that came without anybody having asked for just that."""
 
     def observe(
@@ -44,19 +122,24 @@ class Labels:
         without anybody having asked for them. spoken: people said the rest. asked_for: False where nothing untrusted in it
         was. echoes: suspect texts that the call was made with; what only gives them back is no better for that.
         """
-        roots = () if isinstance(untrusted, bool) else untrusted
-        planted = [at for at, kind in roots.items() if kind == PLANTED] if isinstance(roots, Mapping) else ()
+        roots = frozenset[str]() if isinstance(untrusted, bool) else frozenset(untrusted)
+        planted = {at for at, kind in untrusted.items() if kind == PLANTED} if isinstance(untrusted, Mapping) else ()
         for pointer, text in literals(value):
             if untrusted is True or _below(pointer, roots) or _echoes(text, echoes):
-                self.untrusted.add(text)
+                self._distrust(text)
                 if not asked_for or _below(pointer, planted):
-                    self.planted.append(text)
-                if len(text) >= LONG:
-                    self.outside.append(text)
+                    self.planted.add(text)
             else:
                 self.trusted.add(text)
                 if spoken and len(text) >= LONG:
-                    self.spoken.append(text)
+                    self.spoken.add(text)
+
+    def _distrust(self, text: str) -> None:
+        if text not in self.untrusted:
+            self.untrusted.add(text)
+            self.parts.add(text)
+            if len(text) >= LONG:
+                self.outside.add(text)
 
     def suspects(self, value: Json) -> list[str]:
         """The literals in `value` that only outsiders or a model brought in."""
@@ -64,31 +147,29 @@ class Labels:
 
     def smuggled(self, value: Json) -> list[str]:
         """The suspect literals that stand in an outsider's text which no person named: nobody wanted these."""
-        return [text for text in self.suspects(value) if any(text in other for other in self.planted)]
+        return [text for text in self.suspects(value) if self.planted.hold(text)]
 
     def names(self, value: Json) -> bool:
         """Whether people or authors spoke of all that stands in `value`, and it is not nothing."""
         found = [text for _, text in leaves(value)]
-        return bool(found) and all(any(_says(said, text) for said in self.spoken) for text in found)
+        return bool(found) and all(self.spoken.hold(text) for text in found)
 
     def pointers(self, value: Json) -> dict[str, str]:
         """Where in `value` such literals stand, and whether they are planted: what another run must know of it."""
         return {
-            pointer: PLANTED if any(text in other for other in self.planted) else SUSPECT
+            pointer: PLANTED if self.planted.hold(text) else SUSPECT
             for pointer, text in literals(value)
             if self._suspect(text)
         }
 
     def _suspect(self, text: str) -> bool:
-        if text in self.trusted or any(_says(said, text) for said in self.spoken):
+        if text in self.trusted or self.spoken.hold(text):
             return False
         if text in self.untrusted:
             return True
         if len(text) < CUT_OUT:
             return False
-        return any(text in long for long in self.outside) or any(
-            part in text for part in self.untrusted if len(part) >= CUT_OUT and part not in self.trusted
-        )
+        return self.outside.hold(text) or any(part not in self.trusted for part in self.parts.within(text))
 
 
 def literals(value: Json) -> Iterator[tuple[str, str]]:
@@ -132,15 +213,22 @@ def _echoes(text: str, suspect: Collection[str]) -> bool:
 
 
 def _below(pointer: str, roots: Collection[str]) -> bool:
-    return any(pointer == root or pointer.startswith(f"{root}/") for root in roots)
+    """Whether a pointer, or one above it, is among these."""
+    if not roots:
+        return False
+    while pointer not in roots:
+        if not pointer:
+            return False
+        pointer = pointer.rpartition("/")[0]
+    return True
 
 
-def _says(said: str, text: str) -> bool:
-    """Whether a text stands in what was said, as whole words."""
-    place = said.find(text)
+def _find_words(said: str, text: str, place: int) -> int:
+    """Where a text stands from a place on, as whole words; -1 for nowhere."""
+    place = said.find(text, place)
     while place >= 0:
         before, after = said[place - 1 : place], said[place + len(text) : place + len(text) + 1]
         if not (before.isalnum() or after.isalnum()):
-            return True
+            return place
         place = said.find(text, place + 1)
-    return False
+    return -1

@@ -9,11 +9,13 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
+from functools import lru_cache
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
 
+from backstay.canonical import digest
 from backstay.errors import AuthorError
-from backstay.governance.conditions import Condition, Unanswerable, compile_condition
-from backstay.types import Effect, Json, digest, iso
+from backstay.governance.conditions import Asked, Unanswerable, compile_condition, compile_table
+from backstay.types import Effect, Json, iso
 
 Verdict: TypeAlias = Literal["allow", "hold", "draft", "deny"]
 """allow: go on. hold: a person must approve exactly this call. draft: it is recorded and not performed. deny: the workflow
@@ -94,10 +96,15 @@ BASELINE: Final = (
 )
 """What holds where a policy is silent. An unknown effect matches none of these and is therefore denied."""
 
-Candidate: TypeAlias = "tuple[Rule, str | None, Condition | None]"
-"""A rule with the moment of its end and its condition."""
-
 DENIED: Final = Rule(id="no-rule", verdict="deny", owner="backstay", reason="no rule of the policy allows it")
+
+
+class Table(NamedTuple):
+    """The rules that may decide about calls of one kind."""
+
+    rules: tuple[Rule, ...]
+    first: Callable[[Asked, str], int]
+    """Which of them decides, by the call's arguments and the moment."""
 
 
 class Policy:
@@ -107,7 +114,8 @@ class Policy:
         self.rules = tuple(rules)
         self.digest = digest([_told(rule) for rule in self.rules])
         """SHA-256 over the table: the version of the policy."""
-        self._candidates: dict[Facts, tuple[Candidate, ...]] = {}
+        self._tables: dict[Facts, Table] = {}
+        self._about: dict[Facts, list[Rule]] = {}
         self._timeless = True
         seen: set[str] = set()
         for rule in self.rules:
@@ -124,48 +132,60 @@ class Policy:
         now: gives the present moment as RFC 3339 text; asked only where a rule of the table expires. args: the call's
         arguments as JSON, for rules with conditions.
         """
-        candidates = self._candidates.get(facts)
-        if candidates is None:
-            candidates = self._candidates[facts] = self._find(facts)
-        moment = "" if self._timeless else now()
-        for rule, end, condition in candidates:
-            if end is not None and moment >= end:
-                continue
+        table = self._tables.get(facts)
+        if table is None:
+            table = self._tables[facts] = self._find(facts)
+        moment, asked = "" if self._timeless else now(), Asked(args or {})
+        try:
+            return table.rules[table.first(asked, moment)]
+        except Unanswerable:
+            return self._unanswered(table, asked, moment)
+
+    def _unanswered(self, table: Table, asked: Asked, moment: str) -> Rule:
+        """The first rule whose condition has no answer, as one that denies."""
+        for rule in table.rules:
+            condition = self._conditions.get(rule.id)
             try:
-                if condition is None or condition(args or {}):
-                    return rule
+                if condition is not None and not self.over(rule, moment):
+                    condition(asked)
             except Unanswerable as why:
                 return replace(rule, verdict="deny", reason=f"{rule.when!r} cannot be answered: {why}")
         return DENIED
 
     def about(self, facts: Facts) -> list[Rule]:
         """The rules of the table that may speak of such calls, whatever their arguments."""
-        return [rule for rule in self.rules if _matches(rule, facts)]
+        found = self._about.get(facts)
+        if found is None:
+            found = self._about[facts] = [rule for rule in self.rules if _matches(rule, facts)]
+        return found
 
     def matching(self, facts: Facts, now: str, args: Mapping[str, Json]) -> list[Rule]:
         """The rules of the table that speak of exactly this call."""
-        return [rule for rule in self.about(facts) if not self.over(rule, now) and self._holds(rule, args)]
+        asked = Asked(args)
+        return [rule for rule in self.about(facts) if not self.over(rule, now) and self._holds(rule, asked)]
 
     def over(self, rule: Rule, now: str) -> bool:
         """Whether a rule has expired."""
         return rule.expires is not None and now >= _end(rule)
 
-    def _holds(self, rule: Rule, args: Mapping[str, Json]) -> bool:
+    def _holds(self, rule: Rule, asked: Asked) -> bool:
         condition = self._conditions.get(rule.id)
         try:
-            return condition is None or condition(args)
+            return condition is None or condition(asked)
         except Unanswerable:
             return True
 
-    def _find(self, facts: Facts) -> tuple[Candidate, ...]:
+    def _find(self, facts: Facts) -> Table:
         """The rules that may decide about such calls, in the order in which they are asked."""
-        return tuple(
-            (rule, None if rule.expires is None else _end(rule), self._conditions.get(rule.id))
-            for table in (self.rules, AGENTS, BASELINE)
-            for verdict in SEVERITY
-            for rule in table
-            if rule.verdict == verdict and _matches(rule, facts)
-        )
+        found: list[Rule] = []
+        for rules in (self.rules, AGENTS, BASELINE):
+            found += sorted((rule for rule in rules if _matches(rule, facts)), key=_severity)
+        first = compile_table([(rule.when, None if rule.expires is None else _end(rule)) for rule in found])
+        return Table((*found, DENIED), first)
+
+
+def _severity(rule: Rule) -> int:
+    return SEVERITY.index(rule.verdict)
 
 
 def _check(rule: Rule) -> None:
@@ -210,11 +230,16 @@ def _end(rule: Rule) -> str:
     """When a rule ends, as the text that the clock would show then; a mere date counts to its last moment in UTC."""
     text = rule.expires or ""
     try:
-        moment = datetime.fromisoformat(text)
+        return _moment_after(text)
     except ValueError:
         raise AuthorError(
             f"policy rule {rule.id!r} expires {text!r}, which is no date or moment; write for example '2027-03-31'"
         ) from None
+
+
+@lru_cache(maxsize=1000)
+def _moment_after(text: str) -> str:
+    moment = datetime.fromisoformat(text)
     if len(text) <= len("2027-03-31"):
         moment += timedelta(days=1)
     return iso(moment if moment.tzinfo else moment.replace(tzinfo=UTC))

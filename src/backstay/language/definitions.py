@@ -11,12 +11,13 @@ from dataclasses import asdict, dataclass
 from pathlib import PurePath
 from typing import Any, Final, cast
 
+from backstay.canonical import canonical, digest
 from backstay.errors import DefinitionMissing
 from backstay.language.closure import Closure, Interface, Item
 from backstay.language.library import LIBRARY
 from backstay.language.sources import Source
 from backstay.language.trees import tree_digest
-from backstay.types import Json, canonical, digest
+from backstay.types import Json
 
 LANGUAGE: Final = 1
 """Version of the language; a change of meaning makes a new one, and old definitions keep theirs."""

@@ -146,8 +146,9 @@ def _edge(edge: Edge, number: int, layout: Layout, seen: Taken | None) -> str:
 def _points(edge: Edge, number: int, layout: Layout) -> list[Point]:
     """From the lower edge of the source, through the bends, to the upper edge of the target."""
     source, target = layout.boxes[edge.source], layout.boxes[edge.target]
-    middle = [(bend.x, bend.y) for bend in layout.routes[number]]
-    leave, enter = (_port(edge, number, layout, end) for end in (0, 1)) if _is_back(edge, layout) else (0.0, 0.0)
+    back, bends = _is_back(edge, layout), layout.routes[number]
+    middle = [(bend.x, bend.y + side * bend.height / 2) for bend in bends for side in ((0,) if back else (-1, 1))]
+    leave, enter = (_port(edge, number, layout, end) for end in (0, 1)) if back else (0.0, 0.0)
     first = (source.x + leave, source.y + source.height / 2)
     last = (target.x + enter, target.y - target.height / 2)
     return [first, *middle, last]

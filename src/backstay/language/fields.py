@@ -34,7 +34,10 @@ OUTSIDE_FIELDS: Final[Mapping[type, frozenset[str]]] = {
     timedelta: frozenset({"days", "seconds", "microseconds"}),
     **{
         shape: frozenset(shape.model_fields)
-        for shape in (types.Decision, types.Done, types.Received, types.Winner, types.Tried, types.Claim, types.Finding)
+        for shape in (
+            types.Decision, types.Done, types.Received, types.Winner, types.Tried, types.Used, types.Served, types.Claim,
+            types.Finding,
+        )  # fmt: skip
     },
     errors.ProcessError: frozenset({"code"}),
     errors.ActionFailed: frozenset({"code", "action", "type", "message", "attempts"}),

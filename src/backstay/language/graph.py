@@ -44,6 +44,7 @@ _COMMANDS: Final[Mapping[str, NodeKind]] = {
     "sleep": "wait",
     "gather": "group",
     "race": "group",
+    "serve": "wait",
     "start": "child",
     "ask": "agent",
 }
@@ -183,13 +184,30 @@ class _Builder:
                 return self.asked(node, exits)
 
     def ending(self, value: ast.expr | None) -> str:
-        """What a workflow ends with: of a model, what it says in plain words."""
-        if isinstance(value, ast.Call) and isinstance(value.func, ast.Name):
-            texts = [word.value.value for word in value.keywords if isinstance(word.value, ast.Constant)]
-            words = [text for text in texts if isinstance(text, str) and text]
-            if self.closure.kind(value.func.id) in CLASS_KINDS and words:
-                return _cut(": ".join(words), 60)
-        return self.text(value, 48) if value else "done"
+        """What a workflow ends with: of a model, what it says in plain words; what was awaited stands above."""
+        match value:
+            case None | ast.Await():
+                return "done"
+            case ast.Constant(value=str(text)):
+                return _cut(text, 48)
+            case ast.JoinedStr():
+                parts = [str(part.value) if isinstance(part, ast.Constant) else "…" for part in value.values]
+                return _cut("".join(parts), 48)
+            case ast.Call(func=ast.Name(id=name)) if self.closure.kind(name) in CLASS_KINDS:
+                words = [text for text in (self.said(word.value) for word in value.keywords) if text]
+                return _cut(": ".join(words), 60) if words else name
+            case _:
+                return self.text(value, 48)
+
+    def said(self, value: ast.expr) -> str:
+        """What a literal or a member of an enum says; "" for what only a run can say."""
+        match value:
+            case ast.Constant(value=str(text)):
+                return text
+            case ast.Attribute(value=ast.Name(id=name), attr=member) if self.closure.kind(name) in CLASS_KINDS:
+                return _spoken(member.lower())
+            case _:
+                return ""
 
     def fail(self, node: ast.Raise, exits: Exits) -> Exits:
         failed = self.add("fail", "failed", self.text(node.exc, 48) if node.exc else "raise again", node)
@@ -243,10 +261,10 @@ class _Builder:
         out: Exits = []
         for case in node.cases:
             guard = f" if {self.text(case.guard, 30)}" if case.guard else ""
-            out.extend(self.block(case.body, [(decision, self.text(case.pattern, 30) + guard)]))
+            out.extend(self.block(case.body, [(decision, _case(self.text(case.pattern, 30)) + guard)]))
         last = node.cases[-1]
         complete = last.guard is None and isinstance(last.pattern, ast.MatchAs) and last.pattern.pattern is None
-        return out if complete else [*out, (decision, "otherwise")]
+        return out if complete else [*out, (decision, OTHERWISE)]
 
     def attempt(self, node: ast.Try, exits: Exits) -> Exits:
         self.attempts.append([])
@@ -285,6 +303,9 @@ class _Builder:
         return self.ask(step.id, self.kind(step.kind, node.value), node.value, exits)
 
     def ask(self, name: str, kind: NodeKind, value: ast.expr, exits: Exits) -> Exits:
+        if isinstance(value, ast.Call) and self.called(value) == "attempt" and value.args:
+            value = value.args[0]  # whatever comes of it: it is what is done
+            kind = self.kind(self.called(value), value)
         added = self.add(name, kind, self.label(value), value)
         for attempt in self.attempts[-1:]:
             if self.called(value) != "sleep":
@@ -351,6 +372,15 @@ class _Builder:
         return False
 
 
+OTHERWISE: Final = "otherwise"
+"""The way of what fits no other case."""
+
+
+def _case(pattern: str) -> str:
+    """A pattern as people read it."""
+    return OTHERWISE if pattern == "_" else pattern.replace('"', "").replace("'", "")
+
+
 def _cut(text: str, limit: int) -> str:
     return text if len(text) <= limit else text[: limit - 1] + "…"
 
@@ -385,7 +415,7 @@ def visit_of(entry: Mapping[str, Json]) -> Visit:
     """A decision as a trail holds it, with the edge that its verdict leads to."""
     yes, no = ("next", "done") if entry.get("kind") == "while" else ("yes", "no")
     if entry.get("kind") == "match":
-        yes, no = str(entry.get("text", "")).removeprefix("case "), "otherwise"
+        yes, no = _case(str(entry.get("text", "")).removeprefix("case ")), OTHERWISE
     left_by = {True: yes, False: no}.get(entry["verdict"], "") if isinstance(entry.get("verdict"), bool) else ""
     return str(entry.get("step", "")), left_by
 
@@ -442,7 +472,10 @@ def _node_of(graph: Graph, step: str) -> str | None:
     parts = graph.parts.get(group or "", [])
     if parts and number.isdigit() and not (int(number) >= len(parts) and step in graph.nodes):
         return parts[min(int(number), len(parts) - 1)]
-    return step if step in graph.nodes else None
+    if step in graph.nodes:
+        return step
+    whole = group or head
+    return whole if number == "0" and whole in graph.nodes else None  # an attempt has one part, and no box of its own
 
 
 def _between(edges: set[tuple[str, str]], graph: Graph, source: str, target: str) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
+from backstay.canonical import json_text
 from backstay.commands import Command
 from backstay.errors import ProgramLimit
 from backstay.language.fields import OUTSIDE_FIELDS, outside_fields
@@ -21,7 +22,6 @@ from backstay.language.subset import METHODS
 from backstay.language.text import MAX_BITS, MAX_TEXT, RAISED_HERE, bounded, text, written
 from backstay.language.tracker import current_tracker
 from backstay.language.weights import built, measure, weigh
-from backstay.types import json_text
 
 MAX_RANGE: Final = 1_000_000
 _DIGITS: Final = 640

@@ -12,7 +12,7 @@ from typing import Final
 from backstay.language.graph import Edge, Graph, Node
 
 GAP_X: Final = 36.0
-GAP_Y: Final = 52.0
+GAP_Y: Final = 58.0
 CHARACTER: Final = 7.1
 LINE_HEIGHT: Final = 17.0
 WRAP: Final = 26
@@ -236,6 +236,7 @@ def _stack(layers: list[list[Box]], layout: Layout) -> None:
         height = max((box.height for box in layer), default=0.0)
         for box in layer:
             box.y = y + height / 2
+            box.height = box.height if box.lines else height  # a bend passes its layer straight, beside the boxes
         y += height + GAP_Y
     everything = [box for layer in layers for box in layer]
     left = min((box.x - box.width / 2 for box in everything), default=0.0)

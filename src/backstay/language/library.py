@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import pydantic
 
-from backstay import commands, errors, types
+from backstay import canonical, commands, errors, types
 from backstay.language.tables import DecisionTable
 
 Kind = Literal[
@@ -63,6 +63,7 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         race=commands.race,
         attempt=commands.attempt,
         use=commands.use,
+        serve=commands.serve,
     ),
     **_entries(
         "builtin",
@@ -84,7 +85,7 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         sorted=sorted,
         sum=sum,
         zip=zip,
-        json_text=types.json_text,
+        json_text=canonical.json_text,
     ),
     **_entries(
         "type",
@@ -108,6 +109,8 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         Received=types.Received,
         Winner=types.Winner,
         Tried=types.Tried,
+        Served=types.Served,
+        Used=types.Used,
         Claim=types.Claim,
         Finding=types.Finding,
     ),

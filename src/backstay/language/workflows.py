@@ -9,6 +9,7 @@ from functools import cached_property, update_wrapper
 from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, overload
 
 from backstay.actions import bind
+from backstay.canonical import digest
 from backstay.commands import Start
 from backstay.errors import WorkflowRefused
 from backstay.language.checker import check
@@ -18,7 +19,7 @@ from backstay.language.frozen import freeze
 from backstay.language.program import Program, compile_definition
 from backstay.language.rules import check_now, plain_function
 from backstay.language.signatures import Signature
-from backstay.types import Duration, Json, digest, seconds
+from backstay.types import Duration, Json, seconds
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -89,6 +90,16 @@ class Workflow(Generic[P, R]):
     @cached_property
     def result_schema(self) -> dict[str, Json]:
         return self._signature.result_schema
+
+    @cached_property
+    def attended(self) -> Workflow[..., Any] | None:
+        """Of an agent, the same with a loop outside in place of its own."""
+        return None
+
+    @cached_property
+    def told_tools(self) -> list[dict[str, Json]]:
+        """Of an agent, the tools as a model is told of them."""
+        return []
 
     @cached_property
     def interface(self) -> Json:

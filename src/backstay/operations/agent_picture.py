@@ -19,6 +19,8 @@ from backstay.operations.wording import plain
 
 ASKS: Final = "ask_model"
 """The action by which every agent asks its model."""
+ATTENDED: Final = "attend"
+"""The workflow that stands for an agent's own loop where one outside drives it."""
 OWN: Final = frozenset({"plan", "finish"})
 """Tools that every agent has and that touch nothing."""
 STEP, MODEL, FINDING, ESCALATION = "step", "model", "end", "escalation"
@@ -77,6 +79,8 @@ class Story:
     def take(self, event: Event) -> None:
         match event:
             case ev.CallReturned() | ev.CallFailed() | ev.CallDenied() if event.action == ASKS:
+                self.questions.add(event.command)
+            case ev.CallAsked():
                 self.questions.add(event.command)
             case ev.CallReturned() | ev.CallIntended() | ev.CallFailed() | ev.CallQueued():
                 self.tool(event.action).begun.add(event.command)
@@ -156,7 +160,8 @@ class _Picture:
     def draw(self) -> None:
         story, asked = self.story, len(self.story.questions)
         self.add("start", "start", f"{self.program.name}: {goal_of(self.program)}", taken=True)
-        role = f"the model ({self.settings['role']}) chooses"
+        attended = self.program.closure.root == ATTENDED
+        role = "a loop outside chooses" if attended else f"the model ({self.settings['role']}) chooses"
         self.add(MODEL, "decision", f"{role}; asked {times(asked)}" if self.of_run else role, taken=asked > 0)
         self.link("start", MODEL, taken=asked > 0)
         told: list[dict[str, Any]] = json.loads(self.settings["tools"])

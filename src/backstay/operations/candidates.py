@@ -90,7 +90,7 @@ def read_change(path: Path, name: str) -> Changed:
     checked = check_file(path)
     if checked.diagnostics:
         raise WorkflowRefused(list(checked.diagnostics))
-    changed = Changed(path.resolve(), name, checked.workflows, checked.rules)
+    changed = Changed(path.resolve(), name, (*checked.workflows, *checked.agents), checked.rules)
     if name and name not in {one.name for one in (*changed.workflows, *changed.rules)}:
         raise NotFound(f"{path.name} has no workflow and no rule {name!r}; it has {changed.offers()}")
     return changed

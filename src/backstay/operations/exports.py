@@ -16,10 +16,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from xml.sax.saxutils import quoteattr
 
+from backstay.canonical import canonical
 from backstay.operations.acts import Act, acts
 from backstay.operations.casefile import Case, CaseRun, Record
 from backstay.store.payloads import marked
-from backstay.types import Json, canonical
+from backstay.types import Json
 
 # --- what every form needs to know of an event ------------------------------------------------------------
 

@@ -175,6 +175,9 @@ class Teller:
         words = f"{self.about(event.command, event.action)}{again}"
         self.add(seq, event, self.mark(event.command), words, [*self.given(event), ("→", result)])
 
+    def wanted(self, seq: int, event: ev.CallAsked) -> None:
+        self.add(seq, event, "action", f"The loop outside wants {event.tool}", pairs(event.args))
+
     def replied(self, seq: int, event: ev.CallReturned, reply: dict[str, Json]) -> None:
         """What an agent's model answered: which tools it wants, or what it says, and what that cost."""
         calls = cast("list[dict[str, Json]]", reply.get("calls") or [])
@@ -423,6 +426,7 @@ TELLERS: Final[dict[type[Event], Callable[[Teller, int, Any], None]]] = {
     ev.RunCancelled: Teller.cancelled,
     ev.AttentionRaised: Teller.attention,
     ev.AttentionCleared: Teller.cleared,
+    ev.CallAsked: Teller.wanted,
     ev.CallReturned: Teller.returned,
     ev.AttemptFailed: Teller.attempt_failed,
     ev.CallFailed: Teller.call_failed,

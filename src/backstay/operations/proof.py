@@ -15,6 +15,7 @@ from typing import Any, Final, cast
 from pydantic_core import to_jsonable_python
 
 from backstay import events as ev
+from backstay.canonical import digest
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.fitting import KINDS as FITTING
 from backstay.engine.fitting import misfit
@@ -32,7 +33,7 @@ from backstay.store.database import Reader
 from backstay.store.journal import genesis, link
 from backstay.store.payloads import Payloads, redact
 from backstay.store.views import Run, Stored, Wait, find_run, read_events, read_wait
-from backstay.types import DATA_CLASS, Json, digest
+from backstay.types import DATA_CLASS, Json
 
 CONSISTENT_READS: Final = 20
 """How often a live run is read again until its journal and its waits are of one moment."""
@@ -193,7 +194,7 @@ class Derivation:
     def check(self, event: Any, seq: int, met: Secrets) -> None:
         """Raise Differs where an event is not about a command, or says something else than what that asks for."""
         command, self.met = getattr(event, "command", None), met
-        if command is None:
+        if command is None or isinstance(event, ev.CallAsked):  # that one begins a command; the machine checks which
             return
         leaf, kind = self._asked.get(command), ev.KINDS[type(event)]
         if leaf is None:

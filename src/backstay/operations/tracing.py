@@ -15,11 +15,12 @@ from importlib.metadata import version
 from typing import Any, Final, Literal, TypeAlias
 
 from backstay import events as ev
+from backstay.canonical import canonical
 from backstay.errors import InvalidInput, OperatorError
 from backstay.events import Event
 from backstay.store.database import Reader
 from backstay.store.views import Run, Stored, find_run, read_events, read_run
-from backstay.types import Json, canonical, iso
+from backstay.types import Json, iso
 
 SpanKind: TypeAlias = Literal["internal", "client", "producer", "consumer"]
 """internal: a run, or a wait. client: an attempt of an action. producer, consumer: a run started for later, and that run."""

@@ -12,7 +12,7 @@ from backstay.errors import InvalidInput
 
 FROM_OUTSIDE: Final = frozenset(
     {
-        ev.RunStarted, ev.CancelRequested, ev.AttentionCleared, ev.CallRetried, ev.CallSettled, ev.ApprovalDecided,
+        ev.RunStarted, ev.CallAsked, ev.CancelRequested, ev.AttentionCleared, ev.CallRetried, ev.CallSettled, ev.ApprovalDecided,
         ev.TaskCompleted, ev.ItemClaimed, ev.ItemReleased, ev.ItemReassigned, ev.ItemAsked, ev.ItemAnswered, ev.ItemCommented, ev.VoteCast, ev.SignalReceived, ev.SystemRecorded, ev.ApprovalRequested,
         ev.TaskOpened, ev.WaitOpened, ev.ChildStarted, ev.Noted,
     }

@@ -18,11 +18,12 @@ from typing import Final, TypeAlias
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 
+from backstay.canonical import canonical
 from backstay.errors import OperatorError
 from backstay.store.database import Reader
 from backstay.store.files import write_whole
 from backstay.store.journal import Write
-from backstay.types import Json, canonical
+from backstay.types import Json
 
 People: TypeAlias = tuple[str, ...]
 """Under whose keys a value is sealed, by their ids, sorted; empty for the installation's key."""

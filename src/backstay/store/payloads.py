@@ -21,12 +21,13 @@ from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from pydantic_core import to_json
 
+from backstay.canonical import canonical
 from backstay.errors import OperatorError
 from backstay.events import Event, Refs
 from backstay.store.database import Reader
 from backstay.store.journal import Write
 from backstay.store.keyring import MARK, Keyring, People, ValueErased, keyed, people_of, plain_name
-from backstay.types import DATA_CLASS, MIN_SECRET, ORIGIN, SUBJECT, Json, Mask, canonical
+from backstay.types import DATA_CLASS, MIN_SECRET, ORIGIN, SUBJECT, Json, Mask
 
 OFFLOAD_BYTES: Final = 64 * 1024
 """A value larger than this lies beside the journal, under the digest of its content."""

@@ -255,3 +255,35 @@ VACUUM;
 
 -- checkpoint: fold the log into the file and empty it
 PRAGMA wal_checkpoint(TRUNCATE);
+
+-- --- what agents did, and drills ---
+
+-- moment_at: when the next event from a position on was recorded
+SELECT json_extract(body, '$.at') FROM events WHERE position >= ? AND json_valid(body) ORDER BY position LIMIT 1;
+
+-- drill_begun: where the last record about drills of a scope stands
+SELECT coalesce(max(position), 0) FROM events WHERE run = 'system' AND json_valid(body)
+  AND json_extract(body, '$.what') = 'drill' AND json_extract(body, '$.subject') = ?;
+
+-- definition_text: the text of a stored definition
+SELECT text FROM definitions WHERE version = ?;
+
+-- calls_after: what was called, and what was kept back, from a position on
+SELECT run, kind, body FROM events
+WHERE position > ? AND kind IN ('call_intended', 'call_returned', 'call_queued') ORDER BY position;
+
+-- spent_after: what calls used up in runs that act for agents, from a position on, beside how the run began
+SELECT events.run, events.kind, events.body, began.body AS began, coalesce(json_extract(definitions.text, '$.agent'), '') AS agent
+FROM events JOIN events AS began ON began.run = events.run AND began.seq = 1 AND began.kind = 'run_started'
+JOIN definitions ON definitions.version = json_extract(began.body, '$.version')
+WHERE events.position >= ? AND (agent <> '' OR json_extract(began.body, '$.acting') IS NOT NULL)
+  AND events.kind IN ('call_intended', 'call_returned', 'attempt_failed', 'call_failed', 'call_queued')
+ORDER BY events.position;
+
+-- conduct_after: what was proposed, decided and done in runs that act for agents, from a position on, beside how the run began
+SELECT events.run, events.kind, events.body, began.body AS began, coalesce(json_extract(definitions.text, '$.agent'), '') AS agent
+FROM events JOIN events AS began ON began.run = events.run AND began.seq = 1 AND began.kind = 'run_started'
+JOIN definitions ON definitions.version = json_extract(began.body, '$.version')
+WHERE events.position >= ? AND (agent <> '' OR json_extract(began.body, '$.acting') IS NOT NULL)
+  AND events.kind IN ('call_intended', 'approval_requested', 'approval_decided')
+ORDER BY events.position;

@@ -1,0 +1,1 @@
+"""Evaluations of the agent that looks into exceptions."""

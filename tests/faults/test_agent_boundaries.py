@@ -1,0 +1,210 @@
+"""An agent's case, with the worker killed after every commit of its way: scenario 2 (an invoice that does not match) and
+scenario 4 (an angry customer). The model is asked over HTTP.
+
+What is guaranteed: an answer that was recorded is never asked for again. Of each death at most one question is asked twice,
+the very one whose answer was on its way to the disk; the provider may bill that one twice. Every effect happens once.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+import shutil
+from collections import Counter
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from backstay import App, Model, Models, Price
+from backstay.errors import StoreFenced
+from backstay.events.calls import CallReturned
+from backstay.testing import START, Harness, ManualClock
+from backstay.testing_provider import FakeProvider
+from examples.accounts_payable import app as payables
+from examples.accounts_payable.erp import Erp, seed
+from examples.accounts_payable.inbox_folder import InboxFolder
+from examples.accounts_payable.tests.test_investigation import SHORT, honest_over_http
+from examples.support_triage import app as support
+from examples.support_triage.arrivals import received
+from examples.support_triage.demo import MAILS
+from examples.support_triage.script import honest_over_http as support_over_http
+from examples.support_triage.tests.desk import DANA, DESK
+
+PARTS = 4
+"""The boundaries are divided, so that they run side by side."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scenario:
+    """A case that can be told again from its beginning, and how the world must look at its end."""
+
+    app: Callable[[Models], App]
+    script: Callable[[Any], Any]
+    tell: Callable[[Harness], Coroutine[Any, Any, None]]
+    check: Callable[[Harness], Coroutine[Any, Any, None]]
+    agent: str
+    questions: int
+    """How often the model is asked when nobody dies."""
+
+
+# --- scenario 2: an agent looks into a mismatch, a person accepts it, the treasurer pays ------------------------------
+
+
+async def mismatch(it: Harness) -> None:
+    if not (it.home / "erp.db").exists():
+        seed(it.home / "erp.db", faults=False)
+    payables.set_up(it.home)
+    inbox = InboxFolder(it.home / "drop", it.home, settle=0.0)
+    shutil.copy(payables.INVOICES / SHORT, inbox.folder)
+    await inbox.settled()
+    await payables.start_cases(it.client, inbox)
+    await it.advance("30s")
+    for wait in it.client.inbox(queue="mismatch"):
+        await it.complete(wait.id, {"verdict": "accept", "comment": "the rest comes on Friday"}, by="paula")
+    for wait in it.client.inbox(queue="treasury"):
+        await it.approve(wait.id, by="theo")
+
+
+async def posted_and_paid_once(it: Harness) -> None:
+    erp = Erp(it.home / "erp.db")
+    assert erp.held_twice() == []
+    with erp.transaction() as db:
+        documents = [row[0] for row in db.execute("SELECT document FROM invoices WHERE document <> ''")]
+        payments = db.execute("SELECT count(*) FROM payments").fetchone()[0]
+    assert (len(documents), payments) == (1, 1)
+    assert {row.workflow: row.status for row in it.client.runs()} == dict.fromkeys(
+        ["process_invoice", "invoice-investigator", "pay_invoice"], "finished"
+    )
+
+
+# --- scenario 4: an agent refunds with the consent of finance, and drafts the reply that a person sends ---------------
+
+
+async def angry_customer(it: Harness) -> None:
+    support.set_up(it.home, today=START.date())
+    await support.arrive(it.client, received(MAILS / DESK))
+    await it.settle()
+    for queue, who in (("refund-approvals", "frank"), ("replies", "maria")):
+        for wait in it.client.inbox(queue=queue):
+            await it.approve(wait.id, by=who)
+
+
+async def refunded_and_answered_once(it: Harness) -> None:
+    desk = support.set_up(it.home)
+    assert [(row["order_number"], row["amount"]) for row in desk.listed("refunds")] == [("ORD-1043", "420.00")]
+    assert [(row["recipient"], row["status"]) for row in desk.listed("outgoing")] == [(DANA, "sent")]
+    assert len(list((it.home / "outgoing").iterdir())) == 1
+    assert [row["status"] for row in desk.listed("tickets")] == ["refunded"]
+    assert desk.record("T-000001").timeline == [
+        "mail: Refund for the desk", "refunded 420.00 EUR of ORD-1043", "reply drafted", "reply sent",
+    ]  # fmt: skip
+    decided = [event for row in it.client.runs() for event in it.events(row.id, "approval_decided")]
+    assert len(decided) == 2
+
+
+SCENARIOS = {
+    "scenario 2": Scenario(
+        app=payables.assisted, script=honest_over_http, tell=mismatch, check=posted_and_paid_once,
+        agent="invoice-investigator", questions=3,
+    ),
+    "scenario 4": Scenario(
+        app=support.assisted, script=support_over_http, tell=angry_customer, check=refunded_and_answered_once,
+        agent="support-agent", questions=5,
+    ),
+}  # fmt: skip
+
+
+# --- one life and the next --------------------------------------------------------------------------------------------
+
+
+async def killed_at(point: int, scenario: Scenario, home: Path) -> bool:
+    """Kill the worker after this many commits and let another go on; False when the case ended before."""
+    async with FakeProvider(scenario.script) as provider:
+        model = Model(name="any", url=provider.url, price=Price(input="1", output="2"))
+        app = scenario.app(Models(careful=model))
+        it = Harness(app, home, ManualClock())
+        await it.open(crash_at=point)
+        try:
+            await scenario.tell(it)
+            died = it.commits >= point
+        except StoreFenced:
+            died = True
+        await it.close()
+        recorded = await answers_recorded(app, scenario.agent, it)
+        await it.open()
+        await it.settle()
+        await scenario.tell(it)
+        await scenario.check(it)
+        await it.close()
+        it.prove()
+    if died:
+        asked_what_it_may(scenario, questions(provider), recorded)
+    else:
+        assert (len(provider.requests), recorded) == (scenario.questions, scenario.questions)
+    return died
+
+
+def questions(provider: FakeProvider) -> list[str]:
+    """What the model was asked, in order."""
+    return [json.dumps(body["messages"]) for body in provider.requests]
+
+
+async def answers_recorded(app: App, agent: str, it: Harness) -> int:
+    """How many answers of the model the journal holds."""
+    async with app.open(it.home, clock=it.clock, resume=False) as client:
+        events = [item.event for row in client.runs() if row.workflow == agent for item in client.events(row.id)]
+    return sum(isinstance(event, CallReturned) and event.action == "ask_model" for event in events)
+
+
+def asked_what_it_may(scenario: Scenario, asked: list[str], recorded: int) -> None:
+    """No recorded answer was asked for again, and of the others at most one, once."""
+    distinct = list(dict.fromkeys(asked))
+    twice = [question for question, times in Counter(asked).items() if times > 1]
+    assert len(distinct) == scenario.questions
+    assert len(asked) <= scenario.questions + 1
+    assert twice in ([], [distinct[recorded]] if recorded < len(distinct) else [])
+
+
+@pytest.mark.parametrize("part", range(PARTS))
+@pytest.mark.parametrize("name", SCENARIOS)
+async def test_killed_at_any_boundary_nothing_happens_twice_and_no_recorded_answer_is_asked_for_again(
+    name: str, part: int, tmp_path: Path
+) -> None:
+    killed = 0
+    for point in itertools.count(1 + part, PARTS):
+        if not await killed_at(point, SCENARIOS[name], tmp_path / str(point)):
+            break
+        killed += 1
+    assert 5 < killed < 20
+    print("KILLED", name, part, killed)
+
+
+@pytest.mark.parametrize(
+    ("name", "question"), [(name, n) for name, it in SCENARIOS.items() for n in range(it.questions)]
+)
+async def test_killed_while_the_model_answers_only_that_question_is_asked_again(
+    name: str, question: int, tmp_path: Path
+) -> None:
+    scenario = SCENARIOS[name]
+    async with FakeProvider(scenario.script, faults={question + 1: "hang"}) as provider:
+        model = Model(name="any", url=provider.url, price=Price(input="1", output="2"))
+        it = Harness(scenario.app(Models(careful=model)), tmp_path, ManualClock())
+        await it.open()
+        story = asyncio.create_task(scenario.tell(it))
+        while len(provider.requests) <= question:
+            await asyncio.sleep(0.01)
+        story.cancel()
+        await it.close()
+        await it.open()
+        await it.settle()
+        await scenario.tell(it)
+        await scenario.check(it)
+        await it.close()
+        it.prove()
+    asked = questions(provider)
+    assert [text for text, times in Counter(asked).items() if times > 1] == [asked[question]]
+    assert len(asked) == scenario.questions + 1

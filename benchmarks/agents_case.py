@@ -62,7 +62,9 @@ def prose(length: int, seed: object) -> str:
     chance, parts, size = random.Random(str(seed)), list[str](), 0
     while size < length:
         odd = chance.random()
-        word = chance.choice(WORDS) if odd < 0.6 else f"{chance.randrange(16**6):x}" if odd < 0.9 else f"{odd * 1e6:.2f}"
+        word = (
+            chance.choice(WORDS) if odd < 0.6 else f"{chance.randrange(16**6):x}" if odd < 0.9 else f"{odd * 1e6:.2f}"
+        )
         parts.append(word)
         size += len(word) + 1
     return " ".join(parts)[:length]

@@ -22,8 +22,8 @@ CALLS: Final = 40
 """What one run may make of them."""
 MONEY: Final = Decimal("1.00")
 PRICE: Final = Decimal("0.07")
-HELPERS: Final = 50
-"""As many as one answer of a model may ask for."""
+HELPERS: Final = 8
+"""As many share what a case may cost that each can ask once or twice."""
 
 counts: Counter[str] = Counter()
 moments: list[tuple[str, int]] = []
@@ -125,7 +125,7 @@ async def _day() -> Decimal:
 
 
 async def _case() -> Decimal:
-    """50 helpers that an agent asks at once, against what its case may cost."""
+    """Helpers that an agent asks at once, against what its case may cost."""
     helper_model = PaidModel(lambda asked: call("glance", number=len(asked.messages)), usd=PRICE)
     helper = Agent("helper", goal="Look.", tools=[glance], output=Answer, model="fast", limits=AgentLimits(steps=20))
     chief_model = PaidModel([[call("helper", number=number) for number in range(HELPERS)]] * 3, usd=PRICE)

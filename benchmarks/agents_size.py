@@ -3,34 +3,85 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import sqlite3
 import tempfile
-from collections.abc import Sequence
 from contextlib import closing
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
 from backstay import Agent, AgentLimits, App, Models
-from backstay import events as ev
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, call, finish
 from backstay.ai.transcripts import ToolCall
 from backstay.canonical import canonical
 from backstay.engine.application import STORE_FILE
-from benchmarks.agents_case import CASE, Answer, find_order, prose, read_mail
+from benchmarks.agents_case import CASE, Answer, find_order, read_mail
 
 TURNS: Final = 100
 
 
-def turn(asked: Asked) -> ToolCall | Sequence[ToolCall]:
-    """It thinks aloud, and looks at a mail or an order."""
+def sizes() -> dict[str, float]:
+    """Bytes that a case adds to the store over those of its distinct content: definition, input, replies, results.
+
+    `bytes_ratio`: everything in all rows, for mails of 2 to 5 kB; `bytes_ratio_short` for records of half a kB.
+    `bytes_file_ratio`: the file too, with the room that SQLite leaves free in its pages.
+    """
+    long, short = asyncio.run(_sized(every=4)), asyncio.run(_sized(every=1))
+    return {
+        "bytes_ratio": long["rows"] / long["content"], "bytes_file_ratio": long["file"] / long["content"],
+        "bytes_ratio_short": short["rows"] / short["content"], "bytes_content": long["content"],
+    }  # fmt: skip
+
+
+async def _sized(every: int) -> dict[str, int]:
+    """One case; of its turns one in `every` looks at a record, the others at a mail."""
+    limits = AgentLimits(steps=TURNS, tool_calls=TURNS, usd="100")
+    clerk = Agent("reader", goal="Read everything.", tools=[read_mail, find_order], output=Answer, limits=limits)
+    app = App("size", workflows=[clerk], models=Models(careful=ScriptedModel(partial(turn, every), usd="0.001")))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / STORE_FILE
+        async with app.open(folder, synchronous="OFF"):
+            pass
+        rows, file = held(path), path.stat().st_size
+        async with app.open(folder, synchronous="OFF") as client:
+            run = await client.start(clerk, {"input": CASE}, by="ann")
+            await client.quiet()
+            finding: Any = await client.result(run)
+        if finding["reason"] != "goal-met" or finding["steps"] != TURNS:
+            raise RuntimeError(f"the case should take {TURNS} turns, and ended with {finding}")
+        return {"rows": held(path) - rows, "file": path.stat().st_size - file, "content": content(path, run)}
+
+
+def turn(every: int, asked: Asked) -> ToolCall:
+    """It looks at one thing after the other, and quotes the first."""
     number = sum(message.role == "model" for message in asked.messages)
     if number == TURNS - 1:
-        return finish({"text": "done"}, ("a mail", "o1", "@brandt.example"))
-    return call("find_order", number=f"PO-{number}") if number % 4 == 3 else call("read_mail", number=number)
+        return finish({"text": "done"}, ("There is one.", "o1", "brandt.example" if every > 1 else "Graz"))
+    is_record = number % every == every - 1
+    return call("find_order", number=f"PO-{number}") if is_record else call("read_mail", number=number)
 
 
-reader = Agent(
-    "reader", goal="Read everything.", tools=[read_mail, find_order], output=Answer,
-    limits=AgentLimits(steps=TURNS, tool_calls=TURNS, usd="100"),
-)  # fmt: skip
+def held(path: Path) -> int:
+    """The bytes of every value in every row of a store."""
+    with closing(sqlite3.connect(path)) as db:
+        tables = [name for (name,) in db.execute("SELECT name FROM sqlite_master WHERE type = 'table'")]
+        return sum(_held_in(db, table) for table in tables)
+
+
+def _held_in(db: sqlite3.Connection, table: str) -> int:
+    columns = [row[1] for row in db.execute(f"PRAGMA table_info({table})")]
+    lengths = " + ".join(f"coalesce(sum(length(cast({name} AS BLOB))), 0)" for name in columns)
+    return db.execute(f"SELECT {lengths} FROM {table}").fetchone()[0]
+
+
+def content(path: Path, run: str) -> int:
+    """The bytes of what is distinct: definition, input, each call's arguments, each reply and result."""
+    with closing(sqlite3.connect(path)) as db:
+        texts = {text for (text,) in db.execute("SELECT text FROM definitions")}
+        for (body,) in db.execute("SELECT body FROM events WHERE run = ?", (run,)):
+            event = json.loads(body)
+            kept = [event.get(name) for name in ("input", "args", "result")]
+            texts |= {canonical(value) for value in kept if value is not None and "digest" not in value}
+    return sum(len(text.encode()) for text in texts)

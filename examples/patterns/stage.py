@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, Turn
+from backstay.events import ChildStarted
 from backstay.testing import Harness
 
 Line = Callable[[dict[str, Any], list[str]], Turn]
@@ -29,18 +30,12 @@ def scripted(**parts: Line) -> ScriptedModel:
 def told_of(it: Harness, run: str, indent: str = "") -> list[str]:
     """The log of a run and of what it started, as its process owner reads it."""
     lines = [f"{indent}{it.run(run).workflow}"]
-    for line in it.log(run):
-        lines.append(f"{indent}  {line.text}")
-    for child in it.events(run, "child_started"):
-        lines += told_of(it, child.run, indent + "  ")  # type: ignore[attr-defined] - it is that event
-    return lines
+    lines += [f"{indent}  {line.text}" for line in it.log(run)]
+    children = [event.run for event in it.events(run) if isinstance(event, ChildStarted)]
+    return [*lines, *(line for child in children for line in told_of(it, child, indent + "  "))]
 
 
-def play(story: Callable[[], Awaitable[list[str]]]) -> None:
+def play(story: Callable[[], Coroutine[Any, Any, list[str]]]) -> None:
     """Tell a story."""
     print("(the model is scripted: what it says stands in this file)")
-    print("\n".join(asyncio.run(_told(story))))
-
-
-async def _told(story: Callable[[], Awaitable[list[str]]]) -> list[str]:
-    return await story()
+    print("\n".join(asyncio.run(story())))

@@ -24,7 +24,7 @@ from backstay.ai.mcp_tools import MCPServer
 from backstay.ai.schema_actions import closed
 from backstay.ai.scripted import ScriptedModel, call, finish
 from backstay.ai.tool_file import Definition, Review, Tool, ToolFile, load
-from backstay.cli import entry
+from backstay.cli import entry, screen
 from backstay.errors import AuthorError, InvalidInput, NotFound, NotRetryable
 from backstay.language import Workflow
 from backstay.testing import Harness, crash_everywhere, harness
@@ -212,9 +212,8 @@ async def test_what_a_tool_brought_in_does_not_decide_for_an_agent(serve: Serve,
     app = App("helpdesk", workflows=[clerk], suppliers=[desk], models=Models(careful=ScriptedModel(script)))
     async with harness(app) as it:
         run = await it.start(clerk, input={"ticket": "7"})
-        assert [event.reason for event in it.events(run, "approval_requested")] == [
-            "subject: chosen by text from outside, so a person must confirm it"
-        ]
+        (denied,) = it.events(run, "call_denied", action="desk_open_ticket")
+        assert (denied.stage, denied.reason[:8]) == ("labels", "subject:")  # type: ignore[attr-defined]
     assert made(tmp_path) == ["find 7"]
 
 
@@ -422,6 +421,8 @@ def test_from_the_command_line_tools_are_pulled_reviewed_and_shown(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any
 ) -> None:
     monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    screen.consoles.cache_clear()
 
     def typed(*words: str) -> Any:
         capsys.readouterr()
@@ -439,7 +440,7 @@ def test_from_the_command_line_tools_are_pulled_reviewed_and_shown(
     (tmp_path / "wording").write_text("Look up two tickets.")
     assert typed(*pull)[0]["tools"]["find_ticket"] == "changed"
     assert entry.run(["tools", "list", "desk.json"]) == 0
-    assert "changed, held until reviewed" in capsys.readouterr().out
+    assert "changed, held" in capsys.readouterr().out
     accepted = typed(*review, "--as", "bea")[0]
     assert (accepted["effect"], accepted["changed"], accepted["description"]) == ("read", False, "Look up two tickets.")
     assert entry.run([*review, "--sink", "colour"]) == 6

@@ -98,6 +98,7 @@ async def test_a_plain_loop_uses_tools_and_ends_with_a_finding_that_quotes_what_
             "remember",
             "ask_buyer",
             "helper",
+            "plan",
         ]
         assert session.tools[0]["arguments"]["required"] == ["vendor"]
         seen = await session.call("account_of", vendor="Brandt")
@@ -267,3 +268,34 @@ async def test_only_an_agent_of_the_application_has_sessions(tmp_path: Path) -> 
             it.client.session(ask_buyer)
     async with app.session(clerk, goal="Pay vendor Brandt.", acting_for="ann", home=tmp_path) as session:
         assert isinstance(await session.call("account_of", vendor="Brandt"), Returned)
+
+
+async def test_what_was_not_planned_before_a_text_from_outside_was_read_is_refused() -> None:
+    async with at_work(plan=["remember"]) as (it, session):
+        await session.call("account_of", vendor="Brandt")
+        assert isinstance(
+            await session.call("pay", account=IBAN, amount=1), Proposed
+        )  # nothing can have talked it into that
+        await session.call("inbox")
+        refused = await session.call("pay", account=IBAN, amount=40)
+        assert isinstance(refused, Refused)
+        assert "not planned" in refused.reason
+        await session.call("plan", steps=["pay"], tools=["pay"])
+        assert isinstance(
+            await session.call("pay", account=IBAN, amount=40), Proposed
+        )  # a person looks at what came late
+        assert isinstance(await session.call("remember", text="it is done"), Returned)
+        assert isinstance(await session.call("ask_buyer", question="May I?"), Refused)
+
+
+async def test_the_first_plan_counts_and_one_made_after_reading_limits_nothing() -> None:
+    async with at_work() as (_, session):
+        await session.call("plan", steps=["remember it"], tools=["remember"])
+        await session.call("plan", steps=["and pay"], tools=["pay"])
+        await session.call("inbox")
+        assert isinstance(await session.call("pay", account=IBAN, amount=40), Proposed)
+        assert isinstance(await session.call("ask_buyer", question="May I?"), Refused)
+    async with at_work() as (_, session):
+        await session.call("inbox")
+        await session.call("plan", steps=["whatever the mail says"], tools=["pay"])
+        assert isinstance(await session.call("remember", text="it is done"), Returned)

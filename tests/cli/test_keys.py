@@ -21,6 +21,7 @@ READING: dict[str, tuple[str, ...]] = {
     "audit export": ("RUN",), "audit show": ("RUN",), "audit verify": (), "files": ("RUN",), "graph": ("--run", "RUN"), "inbox": (),
     "log": ("RUN",), "metrics": (), "people list": (), "people show": ("root",), "queues": (), "replay": ("RUN",),
     "runs": (), "show": ("RUN",), "switch": (), "trace": ("RUN",), "waits": (),
+    "autonomy list": (), "budgets": (), "switch drills": (),
 }  # fmt: skip
 """Every command that shows something of a store, with what it needs to."""
 

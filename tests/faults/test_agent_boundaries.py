@@ -10,7 +10,10 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
+import os
 import shutil
+import signal
+import sys
 from collections import Counter
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass
@@ -34,6 +37,7 @@ from examples.support_triage.demo import MAILS
 from examples.support_triage.script import honest_over_http as support_over_http
 from examples.support_triage.tests.desk import DANA, DESK
 
+ROOT = Path(__file__).parents[2]
 PARTS = 4
 """The boundaries are divided, so that they run side by side."""
 
@@ -124,8 +128,7 @@ SCENARIOS = {
 async def killed_at(point: int, scenario: Scenario, home: Path) -> bool:
     """Kill the worker after this many commits and let another go on; False when the case ended before."""
     async with FakeProvider(scenario.script) as provider:
-        model = Model(name="any", url=provider.url, price=Price(input="1", output="2"))
-        app = scenario.app(Models(careful=model))
+        app = scenario.app(models_at(provider.url))
         it = Harness(app, home, ManualClock())
         await it.open(crash_at=point)
         try:
@@ -135,17 +138,26 @@ async def killed_at(point: int, scenario: Scenario, home: Path) -> bool:
             died = True
         await it.close()
         recorded = await answers_recorded(app, scenario.agent, it)
-        await it.open()
-        await it.settle()
-        await scenario.tell(it)
-        await scenario.check(it)
-        await it.close()
-        it.prove()
+        await go_on(it, scenario)
     if died:
         asked_what_it_may(scenario, questions(provider), recorded)
     else:
         assert (len(provider.requests), recorded) == (scenario.questions, scenario.questions)
     return died
+
+
+def models_at(url: str) -> Models:
+    return Models(careful=Model(name="any", url=url, price=Price(input="1", output="2")))
+
+
+async def go_on(it: Harness, scenario: Scenario) -> None:
+    """Another worker takes over and gets to the end; all is as it should be, and replays to what was recorded."""
+    await it.open()
+    await it.settle()
+    await scenario.tell(it)
+    await scenario.check(it)
+    await it.close()
+    it.prove()
 
 
 def questions(provider: FakeProvider) -> list[str]:
@@ -180,7 +192,6 @@ async def test_killed_at_any_boundary_nothing_happens_twice_and_no_recorded_answ
             break
         killed += 1
     assert 5 < killed < 20
-    print("KILLED", name, part, killed)
 
 
 @pytest.mark.parametrize(
@@ -191,20 +202,25 @@ async def test_killed_while_the_model_answers_only_that_question_is_asked_again(
 ) -> None:
     scenario = SCENARIOS[name]
     async with FakeProvider(scenario.script, faults={question + 1: "hang"}) as provider:
-        model = Model(name="any", url=provider.url, price=Price(input="1", output="2"))
-        it = Harness(scenario.app(Models(careful=model)), tmp_path, ManualClock())
-        await it.open()
-        story = asyncio.create_task(scenario.tell(it))
-        while len(provider.requests) <= question:
+        command = (sys.executable, __file__, str(tmp_path), provider.url, name)
+        worker = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": str(ROOT)})
+        while len(provider.requests) <= question and worker.returncode is None:
             await asyncio.sleep(0.01)
-        story.cancel()
-        await it.close()
-        await it.open()
-        await it.settle()
-        await scenario.tell(it)
-        await scenario.check(it)
-        await it.close()
-        it.prove()
+        worker.kill()
+        assert await worker.wait() == -signal.SIGKILL
+        it = Harness(scenario.app(models_at(provider.url)), tmp_path, ManualClock.of_store(tmp_path))
+        await go_on(it, scenario)
     asked = questions(provider)
     assert [text for text, times in Counter(asked).items() if times > 1] == [asked[question]]
     assert len(asked) == scenario.questions + 1
+
+
+async def live(home: str, url: str, name: str) -> None:
+    """What the worker does that is killed."""
+    it = Harness(SCENARIOS[name].app(models_at(url)), Path(home), ManualClock())
+    await it.open()
+    await SCENARIOS[name].tell(it)
+
+
+if __name__ == "__main__":
+    asyncio.run(live(*sys.argv[1:]))

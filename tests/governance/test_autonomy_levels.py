@@ -71,6 +71,8 @@ def script(asked: Asked) -> Turn:
     """It does what it was asked: posts, or pays."""
     turn = sum(message.role == "model" for message in asked.messages)
     wanted = json.loads(asked.messages[0].text)
+    if "clerk" in asked.offered:
+        return [call("look", what="it"), call("clerk", **wanted), END][turn]
     pays, stays = call("pay", amount=wanted["amount"]), wanted.pop("stay", False)
     turns = [
         call("look", what="it"),
@@ -86,10 +88,11 @@ def agent(name: str, autonomy: Any) -> Agent[Answer]:
 
 
 clerk, shy, bold = agent("clerk", "propose"), agent("shy", "recommend"), agent("bold", "execute")
+boss = Agent("boss", goal="Have it done.", tools=[look, clerk], output=Answer, autonomy="propose")
 
 
 def app_with(*rules: Rule) -> App:
-    return App("trust", workflows=[clerk, shy, bold], policy=rules, models=Models(careful=ScriptedModel(script)))
+    return App("trust", workflows=[clerk, shy, bold, boss], policy=rules, models=Models(careful=ScriptedModel(script)))
 
 
 app = app_with()
@@ -245,6 +248,21 @@ async def test_what_was_not_granted_cannot_be_taken_back() -> None:
             await it.client.revoke_autonomy("clerk", "post", reason="x", by="ops")
 
 
+async def test_what_is_done_in_its_name_takes_a_grant_of_its_own() -> None:
+    """The boss has no tool that posts: its clerk does. The rules are asked about both, and so are the grants."""
+    async with office() as it:
+        await grant(it)
+        run = await asked(it, "boss", amount=1, what="a")
+        (child,) = it.client.runs(workflow="clerk")
+        assert held(it, child.id)
+        await it.approve(child.id, by="bea")
+        assert it.status(run) == "finished"
+        assert [(row.level, row.evidence.approved) for row in rows(it, "boss/post")] == [("propose", 1)]
+        await grant(it, "boss/post")
+        assert it.status(await asked(it, "boss", amount=1, what="b")) == "finished"
+        assert done == ["post a", "post b"]
+
+
 # --- taken back -----------------------------------------------------------------------------------------
 
 
@@ -367,5 +385,5 @@ async def test_evidence_of_a_segment_is_that_of_its_calls() -> None:
         await it.advance("1h")
         await grant(it, "clerk/pay", when="amount <= 50")
         assert [(row.when, row.evidence.approved) for row in rows(it, "clerk/pay")] == [("", 3), ("amount <= 50", 0)]
-        evidence = it.client._runner.agents.trust.evidence(Place("clerk", "pay", "amount > 50"))
+        (evidence,) = it.client._runner.agents.trust.evidence(Place("clerk", "pay", "amount > 50"))
         assert evidence.approved == 2

@@ -215,6 +215,7 @@ def test_the_stages_stand_in_this_order() -> None:
         "breaker",
         "budget",
         "labels",
+        "plan",
         "policy",
         "origins",
     ]

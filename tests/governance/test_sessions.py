@@ -115,6 +115,7 @@ CALLS: dict[str, Callable[[Client, str], Any]] = {
     "revoke": lambda client, item: client.revoke("bea"),
     "revoke_autonomy": lambda client, item: client.revoke_autonomy("a", "b", reason="x"),
     "revoke_key": lambda client, item: client.revoke_key(KEYS["portal"]),
+    "session": lambda client, item: client.session("works"),
     "run": lambda client, item: client.run(item.partition("/")[0]),
     "runs": lambda client, item: client.runs(),
     "settle": lambda client, item: client.settle(item, "not-happened"),

@@ -171,7 +171,7 @@ TURNS = st.sampled_from(
 
 
 @given(st.lists(TURNS, min_size=1, max_size=6), st.booleans())
-@settings(max_examples=80, deadline=None, suppress_health_check=list(HealthCheck))
+@settings(max_examples=12, deadline=None, suppress_health_check=list(HealthCheck))
 def test_whatever_a_model_does_its_trajectory_counts_as_the_loop_did_and_reruns_alike(
     script: list[Any], ok: bool
 ) -> None:
@@ -271,6 +271,21 @@ async def test_a_removed_tool_breaks_the_recorded_case(home: Path) -> None:
         recorded(home, run).rerun(resolver(tools=[write_mail], limits=AgentLimits(invalid=3)))
     assert "has no answer to what 'resolver' asks now:\n  turn 3 of its model: 2 were recorded" in str(missing.value)
     assert "[invalid] there is no tool 'find_order'" in str(missing.value)
+
+
+async def test_a_case_of_a_loop_outside_has_a_trajectory_and_runs_again(home: Path) -> None:
+    async with harness(app_of(resolver()), home) as it:
+        async with it.client.session("resolver", goal="Why?", acting_for="ann") as session:
+            await session.call("find_order", {"number": "7"})
+            await session.call("pay_all", {})
+            claim = {"text": "Freight is apart.", "source": "o1", "quote": "billed apart"}
+            await session.finish({"cause": "freight"}, claims=[claim])
+        run = it.client.runs()[0].id
+        it.trajectory(run).called("find_order", number="7").stopped("goal-met").within(steps=0, tool_calls=2)
+    again = recorded(home, run).rerun(resolver())
+    assert [act.became for act in again.called("find_order").acts] == ["done", "refused"]
+    with pytest.raises(NotRecorded, match='call find_order {"number":"7"}: there is no such tool any more'):
+        recorded(home, run).rerun(resolver(tools=[write_mail]))
 
 
 def check_as_changed() -> Workflow[..., Any]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import sqlite3
 from collections.abc import AsyncGenerator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from itertools import product
 from typing import Any
 
@@ -175,6 +176,34 @@ async def test_an_alert_wakes_it() -> None:
         while desk.it.status(run) != "finished":
             await asyncio.sleep(0)
     assert world["posted"] == 1
+
+
+async def test_it_looks_every_so_often_without_an_alert() -> None:
+    world["faults"]["posted"] = [RuntimeError("the ledger is away")]
+    supervision = Supervision()
+    supervisor = supervision.agent()
+    app = App("orders", workflows=[post_order, attend, supervisor], models=Models(careful=played(retries)))
+    async with harness(app) as it, supervision.over(it.client, supervisor, every=0.01):
+        run = await it.start(post_order, order={"number": "7"})
+        while it.status(run) != "finished":
+            await asyncio.sleep(0)
+
+
+async def test_a_journal_that_cannot_be_read_keeps_no_other_from_being_looked_after() -> None:
+    world["faults"]["posted"] = [RuntimeError("away"), RuntimeError("away")]
+
+    def play(failing: list[dict[str, Any]], told: list[str]) -> Turn:
+        return retries([each for each in failing if each["state"] == "queued"], told)
+
+    supervision = Supervision()
+    supervisor = supervision.agent()
+    app = App("orders", workflows=[post_order, attend, supervisor], models=Models(careful=played(play)))
+    async with harness(app, prove=False) as it, supervision.over(it.client, supervisor, every=None):
+        runs = [await it.start(post_order, order={"number": number}) for number in "12"]
+        with closing(sqlite3.connect(it.home / "backstay.db")) as store, store:
+            store.execute("UPDATE events SET body = '{' WHERE run = ? AND seq = 2", (runs[1],))
+        await supervision.sweep()
+        assert await it.result(runs[0]) == "P-1"
 
 
 async def test_it_retries_no_more_often_than_it_may_and_then_a_person_is_asked() -> None:

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
-from backstay import App, Models, NotRetryable
+from backstay import App, Models, NotRetryable, workflow
+from backstay.ai import patterns
 from backstay.ai.scripted import Turn, call, finish
 from backstay.cli.pictures import draw
+from backstay.errors import AuthorError
 from backstay.testing import harness
 from examples.patterns import (
     agent_calls_workflow,
@@ -71,6 +73,17 @@ async def test_a_router_that_is_gone_or_gets_nowhere_leaves_the_mail_to_a_person
     async with harness(replaced(router.app, Models(fast=scripted(mail_router=line)))) as it:
         run = await it.start(router.sort_mail, mail="m2")
         assert it.waits_in(run) == ["post-room"]
+
+
+@workflow
+async def unexplained(mail: str) -> str:
+    return mail
+
+
+def test_a_router_needs_to_be_told_what_each_workflow_is_for() -> None:
+    with pytest.raises(AuthorError, match="unexplained has no docstring"):
+        patterns.router("r", among=[router.report_damage, unexplained], reads=[router.read_mail])
+    assert "- mail-router: Say which" in patterns.router("r", among=[router.mail_router], reads=[]).instructions
 
 
 async def test_exception_handler() -> None:

@@ -163,14 +163,14 @@ class Agent(Workflow[..., Any], Generic[Out]):
 
     @cached_property
     def told_tools(self) -> list[dict[str, Json]]:
-        """Its tools as a model is told of them."""
-        return [_told(tool.name, inspect.getdoc(tool.fn) or "", _arguments(tool)) for tool in self.tools.values()]
+        """Its tools as a model is told of them, and the one by which it plans."""
+        tools = [_told(tool.name, inspect.getdoc(tool.fn) or "", _arguments(tool)) for tool in self.tools.values()]
+        return [*tools, _told("plan", "Write down your plan, or a better one. It is shown to people.", _PLAN)]
 
     def _told_tools(self) -> list[Json]:
         """The tools as the model is told of them, with its own two."""
         return [
             *self.told_tools,
-            _told("plan", "Write down your plan, or a better one. It is shown to people.", _PLAN),
             _told("finish", "Report that the goal is met, with what supports it.", _finish(self.output)),
         ]
 
@@ -189,7 +189,17 @@ class Attended(Workflow[..., Any]):
         return compile_definition(define(self.agent.closure_of(loop.attend, self.scope)).text)
 
 
-_PLAN: Final = create_model("plan", steps=(list[str], ...))
+_PLAN: Final = create_model(
+    "plan",
+    steps=(list[str], ...),
+    tools=(
+        list[str],
+        Field(
+            default=[],
+            description="The tools you may need to change something. Name them before you read anything: later they may be refused.",
+        ),
+    ),
+)
 
 
 def _finish(output: type[BaseModel]) -> type[BaseModel]:

@@ -284,7 +284,7 @@ async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Outp
                 work.invalid += 1
             elif call.tool == "plan":
                 work.plan = call.args["steps"]
-                await note("plan", data=work.plan)
+                await note("plan", data={"steps": work.plan, "tools": call.args.get("tools", [])})
                 told[call.id] = "The plan is noted."
             elif call.tool == "finish":
                 told[call.id] = conclude(work, call)

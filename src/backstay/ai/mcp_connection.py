@@ -6,9 +6,13 @@ The SDK wants a connection to be opened and closed by one task, so each has a ta
 from __future__ import annotations
 
 import asyncio
+import os
+import sys
 from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
+from dataclasses import dataclass
 from importlib import import_module
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from backstay.ai.credentials import filled, variable
@@ -30,6 +34,18 @@ class ServerMissing(NotRetryable):
     """The server, or what is needed to speak to it, cannot be had; nothing was called."""
 
     code = "SERVER_MISSING"
+
+
+@dataclass(frozen=True)
+class Offer:
+    """What a server offers, and the session over which it said so."""
+
+    tools: dict[str, Definition]
+    _session: ClientSession
+
+    async def call(self, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
+        """Call a tool once, over the same session."""
+        return await self._session.call_tool(tool, dict(arguments))
 
 
 class Connection:
@@ -54,23 +70,31 @@ class Connection:
         self._held: _Held | None = None
         self._retired: list[_Held] = []
 
-    async def offered(self) -> dict[str, Definition]:
+    @asynccontextmanager
+    async def asked(self) -> AsyncGenerator[Offer, None]:
         """What the server offers now, over a connection that works: one that broke meanwhile is made anew once."""
         fresh = not self._alive()
-        try:
-            return await self._listed()
-        except NotRetryable:
-            raise
-        except Exception:
-            if fresh:
-                raise
-        return await self._listed()
-
-    async def call(self, tool: str, arguments: Mapping[str, Any]) -> CallToolResult:
-        """Call a tool once, over the connection that is open."""
         held = self._current()
         with held.used():
-            return await (await held.session()).call_tool(tool, dict(arguments))
+            try:
+                offer = await self._listed(held)
+            except NotRetryable:
+                raise
+            except Exception:
+                if fresh:
+                    raise
+                offer = None
+            if offer is not None:
+                yield offer
+                return
+        held = self._current()
+        with held.used():
+            yield await self._listed(held)
+
+    async def offered(self) -> dict[str, Definition]:
+        """The tools that the server offers now."""
+        async with self.asked() as offer:
+            return offer.tools
 
     async def close(self) -> None:
         """Close the connections, and end the server if we started it."""
@@ -95,8 +119,8 @@ class Connection:
             self._retired.append(held)
             held.retire()
 
-    async def _listed(self) -> dict[str, Definition]:
-        held, found, cursor = self._current(), dict[str, Definition](), None
+    async def _listed(self, held: _Held) -> Offer:
+        found, cursor = dict[str, Definition](), None
         try:
             session = await held.session()
             from mcp.types import PaginatedRequestParams  # there, as the session is
@@ -112,7 +136,7 @@ class Connection:
             raise
         if cursor:
             raise ServerMissing(f"MCP server {self.name!r} offers more than {TOOLS} tools, or {PAGES} pages of them")
-        return found
+        return Offer(found, session)
 
     @asynccontextmanager
     async def _open(self) -> AsyncGenerator[ClientSession, None]:
@@ -133,7 +157,8 @@ class Connection:
             else:
                 program, *words = self.command
                 env = {name: variable(name, self.name) for name in self.env}
-                transport = stdio_client(StdioServerParameters(command=program, args=words, env=env))
+                said = sys.__stderr__ or stack.enter_context(Path(os.devnull).open("w"))  # sys.stderr may be no file
+                transport = stdio_client(StdioServerParameters(command=program, args=words, env=env), errlog=said)
             yield (await stack.enter_async_context(Client(transport, cache=None))).session
 
 
@@ -166,7 +191,7 @@ class _Held:
 
     @contextmanager
     def used(self) -> Generator[None, None, None]:
-        """Keep it open while a call is under way."""
+        """Keep it while somebody waits for it, or for an answer over it."""
         self._users += 1
         try:
             yield
@@ -200,7 +225,8 @@ class _Held:
             if not self._ready.done():
                 self._ready.set_exception(_first(error))
         finally:
-            self._ready.cancel()
+            if not self._ready.done():
+                self._ready.set_exception(ConnectionError("the connection was closed before it was made"))
 
 
 def _first(error: BaseException) -> BaseException:

@@ -10,6 +10,7 @@ import base64
 import binascii
 import hashlib
 from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 from pydantic import BaseModel
 
 from backstay.actions import Action
-from backstay.ai.mcp_connection import Connection, ServerMissing
+from backstay.ai.mcp_connection import Connection, Offer, ServerMissing
 from backstay.ai.schema_actions import SchemaAction, Tools, action_name, closed, size, validator
 from backstay.ai.tool_file import Definition, Tool, ToolFile, load
 from backstay.errors import AuthorError, InvalidInput, NotRetryable, OutcomeUnknown
@@ -122,21 +123,22 @@ class MCPServer:
 
     async def _call(self, name: str, tool: Tool, arguments: Mapping[str, Any]) -> Json:
         """Compare, call once, and say truly how it went: what may have happened is never reported as failed."""
-        await self._compare(name, tool)
-        from mcp import MCPError
+        async with AsyncExitStack() as stack:
+            offer = await self._compared(name, tool, stack)
+            from mcp import MCPError
 
-        try:
-            answer = await self.connection.call(name, arguments)
-        except MCPError as error:
-            if error.code in NOTHING_HAPPENED:
-                raise ToolFailed(f"{self._named(name)} was not carried out: {_short(str(error))}") from error
-            raise self._lost(name, tool, error) from error
-        except Exception as error:
-            raise self._lost(name, tool, error) from error
+            try:
+                answer = await offer.call(name, arguments)
+            except MCPError as error:
+                if error.code in NOTHING_HAPPENED:
+                    raise ToolFailed(f"{self._named(name)} was not carried out: {_short(str(error))}") from error
+                raise self._lost(name, tool, error) from error
+            except Exception as error:
+                raise self._lost(name, tool, error) from error
         return self._answered(name, tool, answer)
 
-    async def _compare(self, name: str, tool: Tool) -> None:
-        """Raises ToolChanged unless the server offers just what was reviewed; nothing is called before that is known."""
+    async def _compared(self, name: str, tool: Tool, stack: AsyncExitStack) -> Offer:
+        """The session on which the tool is just what was reviewed; raises ToolChanged, and then nothing was called."""
         review = f"`backstay tools pull` into {str(self.file)!r}, look at it, and `backstay tools review {self.file} --tool {name}`"
         if tool.changed:
             raise ToolChanged(
@@ -144,17 +146,19 @@ class MCPServer:
             )
         try:
             async with asyncio.timeout(seconds(self._timeout) / 2):  # the rest is for the call
-                offered = (await self.connection.offered()).get(name)
+                offer = await stack.enter_async_context(self.connection.asked())
         except NotRetryable:
             raise
         except Exception as error:
             why = _short(str(error)) or f"no answer, {type(error).__name__}"
             words = f"MCP server {self.name!r} cannot be reached, so {name!r} was not called: {why}"
             raise (ToolUnreachable if tool.effect == "read" else ServerMissing)(words) from error
+        offered = offer.tools.get(name)
         if offered is None:
             raise ToolChanged(f"{self._named(name)} is not offered any more, so it was not called: {review}")
         if offered.digest != tool.digest:
             raise ToolChanged(f"{self._named(name)} is not what was reviewed, so it was not called: {review}")
+        return offer
 
     def _lost(self, name: str, tool: Tool, error: Exception) -> Exception:
         words = f"the answer of {self._named(name)} was lost: {_short(str(error)) or type(error).__name__}"

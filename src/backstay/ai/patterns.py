@@ -35,8 +35,8 @@ def router(
 ) -> Agent[Route]:
     """A small agent that says which workflow a case belongs to; it starts nothing.
 
-    among: what it may name, told to it by their docstrings or goals. reads: tools by which it looks at the case. The workflow that
-    asks it compares the answer with names that it knows, so that a name which was made up leads to a person.
+    among: what it may name, told to it by their docstrings or goals. reads: tools by which it looks at the case. The
+    workflow that asks it compares the answer with names that it knows, so that one which was made up leads to a person.
     Raises AuthorError for a workflow that does not say what it is for.
     """
     about = {each.name: _purpose(each) for each in among}

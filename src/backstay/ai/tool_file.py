@@ -84,10 +84,10 @@ class Tool(BaseModel):
     def state(self) -> str:
         """In a few words, where it stands."""
         if self.changed:
-            return "changed, held until reviewed"
+            return "changed, held"
         if self.gone:
-            return "gone from the server"
-        return "not reviewed" if self.reviewed is None else f"reviewed by {self.reviewed.by}, {self.reviewed.at[:10]}"
+            return "gone"
+        return "not reviewed" if self.reviewed is None else f"{self.reviewed.by}, {self.reviewed.at[:10]}"
 
 
 class ToolFile(BaseModel):

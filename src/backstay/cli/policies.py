@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -13,7 +13,8 @@ from backstay.cli.options import DEFAULT_HOME, AsJson, Home
 if TYPE_CHECKING:
     from backstay.actions import Action
     from backstay.engine.application import App
-    from backstay.governance.analysis import Caller, Situation
+    from backstay.governance.analysis import Caller, Example, Situation
+    from backstay.governance.policy import Facts, Rule
 
 app = typer.Typer(help="What the rules say: check them, try a call, see who may do what.", no_args_is_help=True)
 
@@ -22,21 +23,24 @@ AppName = Annotated[str, typer.Argument(metavar="APP", help="FILE of the applica
 
 @app.command()
 def check(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
-    """Find rules that never decide, rules that overlap, expired ones, and what agents may do without a person."""
+    """Find rules that never decide, that overlap, that expired, that fail their tests; and what agents may do alone."""
     from backstay.cli import screen
-    from backstay.operations.permissions import look, unwatched
+    from backstay.governance.analysis import examples, failing
+    from backstay.operations.permissions import callers_of, look, unwatched
     from backstay.operations.wording import counted
 
-    loaded = application(target)
-    found = look(loaded, now())
-    alone = unwatched(found)
+    loaded, moment = application(target), now()
+    found = look(loaded, moment)
+    tests = examples(loaded.policy, callers_of(loaded))
+    alone, failed = unwatched(found), failing(loaded.policy, tests, moment)
     if as_json:
         screen.show_json({
             "rules": len(loaded.policy.rules), "situations": len(found.situations), "unreachable": found.unreachable,
             "expired": found.expired, "overlaps": [[one, other, told(where)] for one, other, where in found.overlaps],
             "without_a_person": [told(each) for each in alone],
+            "tests": len(tests), "failed_tests": [said(test, rule) for test, rule in failed],
         })  # fmt: skip
-        return REFUSED if found.unreachable else OK
+        return REFUSED if found.unreachable or failed else OK
     for rule in found.unreachable:
         screen.say(f"Rule {rule!r} never decides: others always come before it.", "bold red")
     for rule in found.expired:
@@ -47,9 +51,11 @@ def check(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -
         screen.say(f"Without a person: {words(each)} (rule {each.rule.id!r}, until {each.rule.expires or 'for ever'}).")
     if not alone:
         screen.say("No agent does anything irreversible without a person.", "bold green")
+    for test, rule in failed:
+        screen.say(f"A test of rule {test.rule!r} fails: {said(test, rule)}.", "bold red")
     rules, situations = counted(len(loaded.policy.rules), "rule"), counted(len(found.situations), "situation")
-    screen.hint(f"{rules}, {situations} that the rules can tell apart.")
-    return REFUSED if found.unreachable else OK
+    screen.hint(f"{rules}, {situations} that the rules can tell apart, {counted(len(tests), 'test')}.")
+    return REFUSED if found.unreachable or failed else OK
 
 
 @app.command(name="try")
@@ -210,5 +216,16 @@ def told(each: Situation) -> dict[str, Any]:
 
 
 def words(each: Situation) -> str:
-    given = ", ".join(f"{name}={value!r}" for name, value in each.args.items())
-    return f"{each.facts.action}({given}) of {each.facts.workflow}"
+    return _call(each.facts, each.args)
+
+
+def said(test: Example, rule: Rule) -> str:
+    """What a test that fails says, and what became of it."""
+    if test.facts is None:
+        return "nothing in this application makes a call that the rule speaks of"
+    return f"{_call(test.facts, test.args)} is {rule.verdict} (rule {rule.id!r}), not {test.verdict}"
+
+
+def _call(facts: Facts, args: Mapping[str, Any]) -> str:
+    given = ", ".join(f"{name}={value!r}" for name, value in args.items())
+    return f"{facts.action}({given}) of {facts.workflow}"

@@ -34,6 +34,7 @@ def pull(
     out: Annotated[Path | None, typer.Option("--out", metavar="FILE", help="The tool file; an application says its own.")] = None,
     env: Annotated[list[str] | None, typer.Option("--env", metavar="NAME", help="An environment variable that the command is given.")] = None,
     header: Annotated[list[str] | None, typer.Option("--header", metavar="NAME:TEXT", help="For a URL; ${NAME} stands for an environment variable.")] = None,
+    home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
 ) -> int:  # fmt: skip
     """Ask a server what tools it offers, and write that into a tool file. New tools count as irreversible; changed ones are held until they are reviewed."""
@@ -81,12 +82,12 @@ def review(
         screen.show_json([row(name, pinned.tools[name]) for name in tool])
         return OK
     for name in tool:
-        screen.say(f"{name}: {pinned.tools[name].effect}, {pinned.tools[name].state}.", "bold green")
+        screen.say(f"{name}: {pinned.tools[name].effect}, reviewed by {reviewed.by}.", "bold green")
     return OK
 
 
 @app.command(name="list")
-def list_(file: FileName, as_json: AsJson = False) -> int:
+def list_(file: FileName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
     """Show the tools of a file: what they may do, who reviewed them, and what their server changed."""
     from backstay.ai.tool_file import load
     from backstay.cli import screen
@@ -98,7 +99,7 @@ def list_(file: FileName, as_json: AsJson = False) -> int:
     if not pinned.tools:
         screen.say("No tools are in this file; backstay tools pull asks a server for them.")
         return OK
-    table = screen.table("tool", "effect", "sinks", "result", "state", "the server claims", flexible="state")
+    table = screen.table("tool", "effect", "reviewed", "sinks", "result", "the server claims")
     screen.rows(table, [cells(name, pinned.tools[name]) for name in sorted(pinned.tools)])
     for name, lines in differences(pinned):
         screen.say(f"{name} is to become:", "bold")
@@ -178,9 +179,8 @@ def cells(name: str, tool: Tool) -> tuple[str, ...]:
     claims = [hint.replace("_", "-") for hint, holds in (tool.offered or tool.pinned).hints.items() if holds]
     reason = unusable(tool.pinned)
     return (
-        name, tool.effect if tool.reviewed else f"{tool.effect} (unclassified)", ", ".join(tool.sinks),
-        "from outside" if tool.untrusted else "trusted", f"cannot be used: {reason}" if reason else tool.state,
-        ", ".join(claims),
+        name, tool.effect, f"cannot be used: {reason}" if reason else tool.state, ", ".join(tool.sinks),
+        "outside" if tool.untrusted else "trusted", ", ".join(claims),
     )  # fmt: skip
 
 

@@ -17,13 +17,15 @@ from backstay import events as ev
 from backstay.commands import Call
 from backstay.engine.frames import Open
 from backstay.engine.items import ITEMS
+from backstay.engine.origins import Origins
 from backstay.engine.replay import Machine
 from backstay.errors import JournalCorrupted, JournalMismatch, StoreFenced, StoreUnavailable
 from backstay.events import Event
 from backstay.governance.labels import Labels
+from backstay.governance.plans import Plan
 from backstay.store.journal import Head, Write, genesis, link
 from backstay.store.keyring import ValueErased
-from backstay.store.payloads import Secrets, from_outside
+from backstay.store.payloads import Secrets
 from backstay.store.views import Run, Status, Wait, read_events
 from backstay.types import Json
 
@@ -43,7 +45,7 @@ class Activation:
         self.runner, self.row = runner, row
         self.head: Head = (row.seq, row.head)
         self.machine: Machine = None  # type: ignore[assignment] - set by load(), which advance() calls first
-        self.labels = Labels()
+        self.origins = Origins()
         self.waits: dict[str, Wait] = {wait.command: wait for wait in waits}
         """Rows that stand in the store for this run."""
         self.dead = False
@@ -60,6 +62,14 @@ class Activation:
         self._advancing: asyncio.Task[Any] | None = None
         self._inline: str | None = None
         self._abandoned = False
+
+    @property
+    def labels(self) -> Labels:
+        return self.origins.labels
+
+    @property
+    def plan(self) -> Plan:
+        return self.origins.plan
 
     @property
     def busy(self) -> bool:
@@ -104,9 +114,7 @@ class Activation:
         program = self.runner.program(started.version)
         self.machine = Machine(self.row.id, program, started, secrets)
         if self.runner.watches_labels:
-            self.labels.observe(started.input, untrusted=started.outside or (), spoken=True)
-            if program.agent:
-                self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
+            self.origins.begin(started, program)
 
     # --- recording ---
 
@@ -224,24 +232,8 @@ class Activation:
             self._observe(event, None if leaf is None else leaf.args)
 
     def _observe(self, event: Event, args: Json) -> None:
-        if isinstance(event, ev.CallReturned):
-            action = self.runner.gateway.actions.get(event.action)
-            wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
-            asks_model = action is not None and action.derived
-            echoes = () if asks_model else self.labels.suspects(args)
-            asked_for = asks_model or self.labels.names(args)
-            self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for, echoes=echoes)
-        elif isinstance(event, ev.CallFailed):
-            self.labels.observe(event.fault.message, untrusted=True)
-        elif isinstance(event, ev.SignalReceived):
-            self.labels.observe(event.payload, untrusted=True)
-        elif isinstance(event, ev.CallAsked):
-            self.labels.observe(event.args, untrusted=True)
-        elif isinstance(event, ev.TaskCompleted):
-            self.labels.observe(event.value, spoken=True)
-        elif isinstance(event, ev.ChildEnded):
-            self.labels.observe(event.result, untrusted=event.outside or ())
-            self.labels.observe(event.reason, untrusted=True)
+        action = self.runner.gateway.actions.get(event.action) if isinstance(event, ev.CallReturned) else None
+        self.origins.take(event, args, action, self.machine.program.agent)
 
     # --- advancing ---
 

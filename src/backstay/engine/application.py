@@ -169,12 +169,13 @@ class App:
     @asynccontextmanager
     async def session(
         self, agent: Workflow[..., Any] | str, *, goal: str = "", input: Any = None, acting_for: str | None = None,
-        key: str | None = None, by: str | None = None, home: str | os.PathLike[str] = ".backstay",
+        plan: Sequence[Action[Any] | Workflow[..., Any] | str] | None = None, key: str | None = None,
+        by: str | None = None, home: str | os.PathLike[str] = ".backstay",
     ) -> AsyncGenerator[Session, None]:  # fmt: skip
         """A session of an agent for a loop outside, as `Client.session`; an application that is not open is, in `home`."""
         async with AsyncExitStack() as stack:
             client = self._client or await stack.enter_async_context(self.open(home))
-            made = client.session(agent, goal=goal, input=input, acting_for=acting_for, key=key, by=by)
+            made = client.session(agent, goal=goal, input=input, acting_for=acting_for, plan=plan, key=key, by=by)
             yield await stack.enter_async_context(made)
 
     def _runner(self, folder: Path, journal: Journal, reader: Reader, clock: Clock) -> Runner:

@@ -6,7 +6,6 @@ from backstay.engine.desk import Desk
 from backstay.errors import Conflict, InvalidInput
 from backstay.governance.autonomy import WHAT, Place, granted
 from backstay.governance.policy import Autonomy
-from backstay.store.acting import changes_of
 from backstay.types import Json
 
 
@@ -33,7 +32,7 @@ class Autonomies(Desk):
         place = Place(agent, action, when)
         self._check_place(place)
         told = granted(place, level, expires=expires, reason=reason, now=self._stamp())
-        told["evidence"] = self._runner.agents.trust.evidence(place).as_json()
+        told["evidence"] = self._runner.agents.trust.evidence(place)[0].as_json()
         await self._runner.system.record(WHAT, agent, told, by=by)
         return told
 
@@ -56,16 +55,12 @@ class Autonomies(Desk):
 
     def _check_place(self, place: Place) -> None:
         """A name that nothing here goes by, or an action that only reads, needs no level."""
-        agents = self._runner.agents.trust.agents
-        if place.agent not in agents:
-            known = (
-                f"there are {', '.join(sorted(agents))}" if agents else "none has run here, and no worker is running"
-            )
+        trust = self._runner.agents.trust
+        if place.agent not in trust.agents:
+            known = f"there are {', '.join(sorted(trust.agents))}" if trust.agents else "none has run here yet"
             raise InvalidInput(f"there is no agent {place.agent!r}; {known}", {"agent": "unknown"})
-        changes = changes_of(agents[place.agent])
-        if place.action not in changes:
-            has = ", ".join(sorted(changes)) or "none"
+        if place.action not in trust.changes:
             raise InvalidInput(
-                f"{place.action!r} is no action by which agent {place.agent!r} changes anything; it has {has}",
+                f"{place.action!r} is no action that changes anything; there are {', '.join(sorted(trust.changes)) or 'none'}",
                 {"action": "unknown, or only reads"},
             )

@@ -168,10 +168,10 @@ def answer_of(fork: Fork, index: int, value: Any) -> Any:
     if isinstance(fork.command, Gather):
         return fork.results
     if isinstance(fork.command, Serve):
-        asked = [child for child in fork.children[1:] if isinstance(child, Open)]
         used = [
             Used(tool=tool_of(child.command), args=child.args, outcome=outcome)
-            for child, outcome in zip(asked, fork.results[1:], strict=True)
+            for child, outcome in zip(fork.children, fork.results, strict=True)
+            if isinstance(child, Open) and isinstance(child.command, Call | Start)
         ]
         return Served(finish=value, used=used)
     return Winner(index=index, value=value) if isinstance(fork.command, Race) else value

@@ -95,7 +95,9 @@ class Gateway:
         if action is None:
             if not leaf.undoes and name not in case.machine.program.interfaces:  # whoever chose the name made it up
                 return self._deny(case, leaf, name, "allow-list", f"there is no tool {name!r}")
-            raise NotDeployed(f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run")
+            raise NotDeployed(
+                f"action {name!r} is not part of this application; deploy it, then `backstay retry` the run"
+            )
         gate = Gate(case, leaf, name, action, leaf.args, self.payloads.mac)
         if leaf.intent is not None:
             gate.approval = leaf.intent.approval  # it consumed its approval when it was first intended

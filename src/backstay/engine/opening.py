@@ -14,6 +14,7 @@ from backstay import events as ev
 from backstay.commands import Approval, Call, Draw, Note, Sleep, Start, Task, WaitFor
 from backstay.engine.frames import Open, model_schema
 from backstay.engine.items import wake
+from backstay.engine.stages import UNPLANNED
 from backstay.errors import InvalidInput
 from backstay.events import Refs
 from backstay.governance.approvals import call_digest, proposal_digest
@@ -146,6 +147,7 @@ class Opener:
     def start(self, case: Activation, leaf: Open, command: Start[Any], write: Write) -> None:
         """Create the child in the same write: either both the parent knows of it and it exists, or neither."""
         try:
+            _check_planned(case, command.workflow)
             child = self._runner.create(
                 write, command.workflow, leaf.args, key=redact(command.key, case.machine.secrets),
                 by=case.machine.started.by, requester=case.machine.started.requester,
@@ -237,6 +239,14 @@ OPENERS: dict[type[Any], Callable[..., None]] = {
     Start: Opener.start,
 }
 """How each command other than a call begins."""
+
+
+def _check_planned(case: Activation, workflow: str) -> None:
+    """An agent starts a workflow only as far as that belongs to its case; another agent has a plan of its own."""
+    program = case.machine.program
+    callee = program.interfaces.get(workflow)
+    if program.agent and callee is not None and callee.kind == "workflow" and case.plan.verdict(workflow) != "allow":
+        raise InvalidInput(f"{workflow!r}: {UNPLANNED}")
 
 
 def form_schema(form: Any) -> Json:

@@ -137,9 +137,10 @@ class Operators(People):
             else:
                 switches.flip(scope, off=off, reason=reason)
 
-        await self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by, then=told)
+        flipped = self._runner.system.record("switch", scope, {"off": off, "reason": reason}, by=by, then=told)
+        ended = self._runner.agents.trust.pulled(scope, by=by, reason=reason) if off else []
+        await asyncio.gather(flipped, *ended)  # handed in together, so that they are in one commit
         if off:
-            await self._runner.agents.trust.pulled(scope, by=by, reason=reason)
             return 0
         return await self._let_go(by, f"switch {scope!r} is on again")
 

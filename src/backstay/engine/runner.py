@@ -22,6 +22,8 @@ from backstay.engine.dispatch import Dispatch
 from backstay.engine.gateway import Gateway
 from backstay.engine.items import ITEMS, Items, Notice
 from backstay.engine.opening import Opener
+from backstay.engine.origins import where_from
+from backstay.engine.serving import Attended
 from backstay.engine.system import SystemChain
 from backstay.errors import (
     Conflict,
@@ -32,14 +34,14 @@ from backstay.errors import (
     WriteRefused,
 )
 from backstay.events import Refs
-from backstay.governance.labels import PLANTED, SUSPECT, Labels
+from backstay.governance.labels import PLANTED, Labels
 from backstay.governance.principals import WHATS, Directory
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
 from backstay.store.database import Reader
 from backstay.store.encoding import decode
 from backstay.store.journal import Journal, Write, genesis
-from backstay.store.payloads import Payloads, from_outside
+from backstay.store.payloads import Payloads
 from backstay.store.views import Run, Wait, find_run, read_waiting, system_events
 from backstay.types import Json, iso, journalable, seconds
 
@@ -121,8 +123,9 @@ class Runner:
 
     @cached_property
     def watches_labels(self) -> bool:
-        """Whether any action of the application cares where its arguments come from."""
-        return any(action.sinks for action in self.gateway.actions.values())
+        """Whether anything of the application cares where values come from: agents, and actions with sinks."""
+        agents = any(workflow.language_kind == "agent" for workflow in self.workflows.values())
+        return agents or any(action.sinks for action in self.gateway.actions.values())
 
     def _keep_definition(self, write: Write, definition: Definition) -> None:
         if definition.version in self._stored:
@@ -147,12 +150,12 @@ class Runner:
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
-        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Sequence[str] | None = None,
+        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attended | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 
         labels: what the run that starts it knows of where the input comes from. acting: the agents that led to it.
-        attended: a loop outside drives the agent; what stands at these pointers of the input came from outside.
+        attended: a loop outside drives the agent.
         """
         found = self._workflow(workflow, attended is not None)
         if key is not None:
@@ -167,12 +170,13 @@ class Runner:
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
         packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
-        wrote = self._where_from(input_, found.input_schema, labels) if self.watches_labels else {}
-        wrote |= dict.fromkeys(attended or (), PLANTED)
+        wrote = where_from(input_, found.input_schema, labels) if self.watches_labels else {}
+        wrote |= dict.fromkeys(attended.outside if attended else (), PLANTED)
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
             outside=wrote or None, acting=[list(each) for each in acting] or None,
+            plan=None if attended is None else attended.plan,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)
@@ -194,11 +198,6 @@ class Runner:
         self._fresh[run] = (activation, started)
         return run
 
-    def _where_from(self, input_: Json, schema: Json, labels: Labels | None) -> dict[str, str]:
-        """Of the parts of an input that nobody may trust, where they stand, and what they are."""
-        said = dict.fromkeys(from_outside(input_, schema), SUSPECT if labels is not None else PLANTED)
-        return {**said, **(labels.pointers(input_) if labels is not None else {})}
-
     def _workflow(self, name: str, attended: bool = False) -> Workflow[..., Any]:
         found = self.workflows.get(name)
         if found is None:
@@ -207,7 +206,7 @@ class Runner:
 
     async def start(
         self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None,
-        attended: Sequence[str] | None = None,
+        attended: Attended | None = None,
     ) -> str:  # fmt: skip
         """Create a run and begin it; it is acknowledged once it is committed."""
         while key is not None and (workflow, key) in self._starting:

@@ -2,16 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backstay import events as ev
-from backstay.commands import Call, Start
+from backstay.commands import Call, Note, Start
 from backstay.errors import JournalMismatch
+from backstay.governance.plans import PLAN
 from backstay.language import Program
 
 if TYPE_CHECKING:
     from backstay.engine.replay import Machine
+
+
+class Attended(NamedTuple):
+    """How a loop outside begins on a case."""
+
+    outside: Sequence[str]
+    """JSON pointers of what in the input came from outside."""
+    plan: list[str] | None
+    """The tools that the case is about, where that was said."""
 
 
 def named(program: Program, name: str, args: Mapping[str, Any]) -> Call[Any] | Start[Any]:
@@ -30,5 +40,5 @@ def asked(machine: Machine, event: ev.CallAsked) -> None:
     interface = machine.program.interfaces.get(event.tool)
     args = {"input": event.args} if interface is not None and interface.kind == "agent" else event.args
     fork.results.append(None)
-    call = named(machine.program, event.tool, args)
+    call = Note(event.tool, event.args) if event.tool == PLAN else named(machine.program, event.tool, args)
     fork.children.append(machine.plant(call, event.command, f"{fork.site}.call", fork, len(fork.children)))

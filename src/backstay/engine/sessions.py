@@ -17,12 +17,13 @@ from pydantic import BaseModel
 from pydantic_core import to_jsonable_python
 
 from backstay import events as ev
-from backstay.actions import schema_of
+from backstay.actions import Action, schema_of
 from backstay.canonical import json_text
 from backstay.commands import FINISH
 from backstay.engine.activation import Activation
 from backstay.engine.desk import Desk
 from backstay.engine.frames import Fork, Open, adapter_for
+from backstay.engine.serving import Attended
 from backstay.errors import AuthorError, Conflict, NotAllowed, NotFound
 from backstay.language import Workflow
 from backstay.store.journal import Write
@@ -83,6 +84,7 @@ class Proposed:
         return self.session.settled(self.id).__await__()
 
 
+Callee: TypeAlias = "Action[Any] | Workflow[..., Any]"
 ToolAnswer: TypeAlias = Returned | Refused | Proposed
 
 
@@ -176,6 +178,7 @@ class Case:
     input: Any
     acting_for: str | None
     key: str | None
+    plan: list[str] | None
 
 
 class Tools(Desk):
@@ -189,7 +192,7 @@ class Tools(Desk):
         told, at = ({"goal": case.goal, "input": given}, "/input/input") if case.goal else (given, "/input")
         return await self._runner.start(
             agent, {"input": told}, key=case.key, by=by, trigger="session", requester=self._requester(case.acting_for, by),
-            attended=[at + pointer for pointer in outside],
+            attended=Attended([at + pointer for pointer in outside], case.plan),
         )  # fmt: skip
 
     async def ask(self, session: Session, by: str, tool: str, args: Json) -> str | Refused:
@@ -289,13 +292,14 @@ class Sessions(Desk):
 
     def session(
         self, agent: Workflow[..., Any] | str, *, goal: str = "", input: Any = None, acting_for: str | None = None,
-        key: str | None = None, by: str | None = None,
+        plan: Sequence[Callee | str] | None = None, key: str | None = None, by: str | None = None,
     ) -> Session:  # fmt: skip
         """A session of an agent; `async with` opens it.
 
         goal: what this case is about, in the words of who asks. input: more of the case; fields of a model that are tagged
         `FromOutside` are nobody's wish. acting_for: the person who asks; what it says is trusted, and it approves nothing
-        itself. key: the same key opens the same session again. by: who runs the loop, default whom the client is bound to.
+        itself. plan: the tools that this case may change something with, if not all: what is not among them is refused once
+        a text from outside was read. Else the loop may say so first, with the tool `plan`. key: the same key opens the same session again. by: who runs the loop, default whom the client is bound to.
         Raises NotFound for an agent that the application does not have, AuthorError for a workflow; NotAllowed.
         """
         by = self._allow("system" if by is None and self._who is None else by, "start")
@@ -309,7 +313,8 @@ class Sessions(Desk):
             raise AuthorError(f"{name!r} is a workflow: a session needs an agent, which has tools and an autonomy")
         tools = Tools(self._runner, self._owners)
         tools._who, tools._key = self._who, self._key
-        return Session(tools, found, by, Case(goal=goal, input=input, acting_for=acting_for, key=key))
+        named = None if plan is None else [each if isinstance(each, str) else each.name for each in plan]
+        return Session(tools, found, by, Case(goal=goal, input=input, acting_for=acting_for, key=key, plan=named))
 
 
 def _serving(case: Activation) -> Fork:

@@ -24,6 +24,7 @@ from backstay.events import Event
 from backstay.governance.approvals import call_digest
 from backstay.governance.budgets import Days, Limits, crossed
 from backstay.governance.labels import Labels
+from backstay.governance.plans import Plan
 from backstay.governance.policy import SEVERITY, Facts, Policy, Rule
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
@@ -54,7 +55,12 @@ class Case(Protocol):
 
     machine: Machine
     row: Run
-    labels: Labels
+
+    @property
+    def labels(self) -> Labels: ...
+
+    @property
+    def plan(self) -> Plan: ...
 
     def record(self, event: Event, write: Write | None = None, wait: Wait | None = None) -> asyncio.Future[None]: ...
 
@@ -229,6 +235,21 @@ def labels(_: Rules, gate: Gate) -> Refusal | None:
     return Refusal(then="deny", stage="labels", reason=f"{listed}: this stands in a text that nobody asked about")
 
 
+UNPLANNED: Final = "it was not planned before a text from outside was read"
+
+
+def plan(_: Rules, gate: Gate) -> Refusal | None:
+    """What an agent changes belongs to the case, as that was said before any outsider's text was read."""
+    return Refusal(then="deny", stage="plan", reason=UNPLANNED) if _planned(gate) == "deny" else None
+
+
+def _planned(gate: Gate) -> Literal["allow", "hold", "deny"]:
+    """Whether what an agent changes was planned."""
+    if gate.action.effect == "read" or gate.leaf.undoes or not gate.case.machine.program.agent:
+        return "allow"
+    return gate.case.plan.verdict(gate.name)
+
+
 def policy(rules: Rules, gate: Gate) -> Refusal | None:
     """The rule table allows it, or holds it and a person approved exactly this call.
 
@@ -250,6 +271,8 @@ def policy(rules: Rules, gate: Gate) -> Refusal | None:
 
 def origins(_: Rules, gate: Gate) -> Refusal | None:
     """No outsider's text and no model decides who or what the call is about, unless a person approved exactly this call."""
+    if _planned(gate) == "hold" and not _granted(gate):
+        return Refusal(then="hold", stage="plan", reason=UNPLANNED, rule=gate.decided)
     if not gate.action.sinks or gate.leaf.undoes:
         return None
     chosen = [name for name, value in gate.sinks.items() if gate.case.labels.suspects(value)]
@@ -266,6 +289,7 @@ STAGES: Final[tuple[Callable[[Rules, Gate], Refusal | None], ...]] = (
     breaker,
     budget,
     labels,
+    plan,
     policy,
     origins,
 )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import asyncio
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 from functools import cached_property
 from typing import TYPE_CHECKING, cast
@@ -13,9 +14,9 @@ from backstay.governance.autonomy import BOUNDS, WHAT, Cause, Conduct, Evidence,
 from backstay.governance.policy import Autonomy, Policy
 from backstay.governance.switches import covers
 from backstay.language import Program
-from backstay.store.acting import acted, changes_of, newest_agents
+from backstay.store.acting import acted, changes_of, newest
 from backstay.store.views import system_events
-from backstay.types import iso
+from backstay.types import Effect, iso
 
 if TYPE_CHECKING:
     from backstay.engine.activation import Activation
@@ -45,65 +46,70 @@ class Trust:
     @cached_property
     def agents(self) -> Mapping[str, Program]:
         """The agents of the application; where none is loaded, those that have run in the store."""
-        workflows = self._runner.workflows
-        if not workflows:
-            return newest_agents(self._runner.reader)
-        return {name: each.program for name, each in workflows.items() if each.language_kind == "agent"}
+        return {program.agent: program for program in self._programs if program.agent}
+
+    @cached_property
+    def changes(self) -> Mapping[str, Effect]:
+        """The actions that change something, with their effects: an agent may come to any of them through another."""
+        return changes_of(*self._programs)
+
+    @cached_property
+    def _programs(self) -> Sequence[Program]:
+        workflows = self._runner.workflows.values()
+        return [each.program for each in workflows] or newest(self._runner.reader)
 
     def declared(self, agent: str) -> Autonomy | None:
         """What an agent declares itself; None where it is not known."""
         found = self.agents.get(agent)
         return None if found is None else cast("Autonomy", found.autonomy)
 
-    def evidence(self, place: Place) -> Evidence:
-        """What there is about one place since its level changed last, or for as long as counts at all."""
-        since = iso(self._runner.clock.now() - timedelta(days=BOUNDS.days))
-        level = self.levels.at(place, self._runner.clock.stamp())
-        if level is not None:
-            since = max(since, level.at)
+    def evidence(self, *places: Place) -> list[Evidence]:
+        """What there is about places since their levels changed last, or for as long as counts at all."""
+        now, window = self._runner.clock.stamp(), iso(self._runner.clock.now() - timedelta(days=BOUNDS.days))
+        changed = {level.place: level.at for level in self.levels.all(now)}
+        since = [max(window, changed.get(place, "")) for place in places]
         conduct = Conduct()
-        for run, agents, event in acted(self._runner.reader, "conduct_after", since, self._runner.payloads):
+        for run, agents, event in acted(self._runner.reader, "conduct_after", min(since), self._runner.payloads):
             conduct.hear(run, agents, event)
-        return conduct.evidence(place, since)
+        return [conduct.evidence(place, moment) for place, moment in zip(places, since, strict=True)]
 
-    async def lower(self, place: Place, cause: Cause, reason: str, by: str = "") -> None:
+    def lower(self, place: Place, cause: Cause, reason: str, by: str = "") -> asyncio.Future[None]:
         """Back to what the agent declares, and to `propose` where that is to execute."""
         level: Autonomy | None = "propose" if self.declared(place.agent) == "execute" else None
-        await self._runner.system.record(WHAT, place.agent, lowered(place, cause, reason, level), by=by)
+        return self._runner.system.record(WHAT, place.agent, lowered(place, cause, reason, level), by=by)
 
-    async def pulled(self, scope: str, *, by: str, reason: str) -> None:
-        """A switch was pulled: what was granted within its scope has ended."""
+    def pulled(self, scope: str, *, by: str, reason: str) -> list[asyncio.Future[None]]:
+        """A switch is pulled: what was granted within its scope has ended."""
+        ended: list[asyncio.Future[None]] = []
         for level in self.levels.all(self._runner.clock.stamp()):
-            agent, action = level.place.agent, level.place.action
-            effect = changes_of(self.agents[agent]).get(action) if agent in self.agents else None
-            if level.cause == "granted" and effect is not None and covers(
-                scope, action=action, effect=effect, workflow=agent, agents=(agent,)
-            ):  # fmt: skip
-                await self.lower(level.place, "switch", f"switch {scope!r} was pulled: {reason}", by)
+            agent, action, _ = level.place
+            effect = self.changes.get(action)
+            if level.cause != "granted" or effect is None:
+                continue
+            if covers(scope, action=action, effect=effect, workflow=agent, agents=(agent,)):
+                ended.append(self.lower(level.place, "switch", f"switch {scope!r} was pulled: {reason}", by))
+        return ended
 
     def hear(self, case: Activation, event: Event) -> None:
         """Take in an event of a run, once it is committed: a rejection, or the undoing of an effect, may be one too many."""
         rejected = isinstance(event, ev.ApprovalDecided) and event.verdict == "rejected"
         undoes = isinstance(event, ev.CallIntended) and event.command.startswith("c")
         if rejected or undoes:
-            for name, _ in case.machine.acting:
-                self._review(name)
+            self._review([name for name, _ in case.machine.acting])
 
-    def _review(self, agent: str) -> None:
-        """Take back what an agent may execute where too much of it was overridden."""
-        for place in self._executes(agent):
-            found = self.evidence(place)
+    def _review(self, agents: Sequence[str]) -> None:
+        """Take back what agents may execute where too much of it was overridden."""
+        places = [place for agent in dict.fromkeys(agents) for place in self._executes(agent)]
+        for place, found in zip(places, self.evidence(*places) if places else (), strict=True):
             if found.overrides > BOUNDS.overrides:
                 why = f"{found.rejected} rejected and {found.undone} undone of {found.decided} since {found.since[:10]}"
-                level: Autonomy | None = "propose" if self.declared(agent) == "execute" else None
-                self._runner.system.record(WHAT, agent, lowered(place, "overridden", why, level))
+                self.lower(place, "overridden", why)
 
     def _executes(self, agent: str) -> list[Place]:
         """Where an agent may execute now."""
-        now, declared = self._runner.clock.stamp(), self.declared(agent)
-        levels = {level.place: level.level for level in self.levels.all(now) if level.place.agent == agent}
-        found = [place for place, level in levels.items() if level == "execute"]
-        if declared == "execute":
-            own = [Place(agent, action) for action in changes_of(self.agents[agent])]
+        levels = {level.place: level.level for level in self.levels.all(self._runner.clock.stamp())}
+        found = [place for place, level in levels.items() if place.agent == agent and level == "execute"]
+        if self.declared(agent) == "execute":
+            own = [Place(agent, action) for action in self.changes]
             found += [place for place in own if place not in levels]
         return found

@@ -23,6 +23,8 @@ class RunStarted(Event):
     """JSON pointers of the parts of the input that outsiders or a model wrote -> "planted" or "suspect"."""
     acting: list[list[str]] | None = None
     """The agents that led to this run, each with its autonomy, the first one first."""
+    plan: list[str] | None = None
+    """The tools that the case is about, where who asked for it said so."""
     schema: int = SCHEMA
     refs: Refs | None = None
 

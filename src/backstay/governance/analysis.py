@@ -10,11 +10,11 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final
 
 from backstay.errors import AuthorError
 from backstay.governance.conditions import arguments, situations
-from backstay.governance.policy import Facts, Policy, Rule, Verdict
+from backstay.governance.policy import DENIED, Facts, Policy, Rule, Verdict
 from backstay.store.payloads import branches, child, resolved
 from backstay.types import Effect, Json
 
@@ -33,6 +33,12 @@ class Caller:
     """What its definition lists, with the effect of each."""
     schemas: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """The JSON schema of each action's arguments; without one, all of them may be left out."""
+
+    def calls(self) -> list[Facts]:
+        """What a rule may look at of the calls that it makes."""
+        return [
+            Facts(action, effect, self.workflow, self.agent, self.autonomy) for action, effect in self.actions.items()
+        ]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,9 +78,6 @@ class Analysis:
         return next((each for each in self.situations if not claim(each)), None)
 
 
-Matches: TypeAlias = "list[tuple[str, Verdict]]"
-
-
 def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
     """Try every situation; raises AuthorError when there are more than can be tried.
 
@@ -102,11 +105,41 @@ def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class Example:
+    """A test of a rule, for one of the calls that the rule speaks of."""
+
+    rule: str
+    facts: Facts | None
+    """None: nobody makes such a call."""
+    args: Mapping[str, Json]
+    verdict: Verdict
+    """What must become of it."""
+
+
+def examples(policy: Policy, callers: Sequence[Caller]) -> list[Example]:
+    """The tests of all rules: each counts for every caller and action that its rule speaks of."""
+    every = [facts for caller in callers for facts in caller.calls()]
+    return [
+        Example(rule=rule.id, facts=facts, args=args, verdict=verdict)
+        for rule in policy.rules
+        for args, verdict in rule.tests
+        for facts in [facts for facts in every if rule in policy.about(facts)] or [None]
+    ]
+
+
+def failing(policy: Policy, tests: Sequence[Example], now: str) -> list[tuple[Example, Rule]]:
+    """The tests that do not come out as they say at a moment, each with the rule that decided instead."""
+    decided = [
+        (each, DENIED if each.facts is None else policy.decide(each.facts, lambda: now, each.args)) for each in tests
+    ]
+    return [(each, rule) for each, rule in decided if each.facts is None or rule.verdict != each.verdict]
+
+
 def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json]]]:
     for caller in callers:
-        for action, effect in caller.actions.items():
-            facts = Facts(action, effect, caller.workflow, caller.agent, caller.autonomy)
-            types = partial(types_at, caller.schemas.get(action))
+        for facts in caller.calls():
+            types = partial(types_at, caller.schemas.get(facts.action))
             regions = situations([rule.when for rule in policy.about(facts) if rule.when], types)
             for chosen in itertools.product(*regions.values()):
                 yield facts, arguments(dict(zip(regions, chosen, strict=True)))

@@ -10,7 +10,7 @@ from dataclasses import asdict, dataclass, replace
 from datetime import UTC, datetime, timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from typing import Any, Final, Literal, NamedTuple, TypeAlias
+from typing import Any, Final, Literal, NamedTuple, TypeAlias, cast
 
 from backstay.canonical import digest
 from backstay.errors import AuthorError
@@ -51,6 +51,8 @@ class Rule:
     """Queue that decides on a hold; empty means the action's own."""
     expires: str | None = None
     """RFC 3339 date or moment after which the rule no longer counts."""
+    tests: Sequence[tuple[Mapping[str, Json], Verdict]] = ()
+    """Arguments of calls that it speaks of, and what the whole policy must say to them; `backstay policy check` tries them."""
 
 
 class Facts(NamedTuple):
@@ -204,6 +206,9 @@ def _check(rule: Rule) -> None:
         )
     if rule.expires is not None:
         _end(rule)
+    for args, verdict in rule.tests:
+        if verdict not in SEVERITY or not isinstance(cast("object", args), Mapping):
+            raise AuthorError(f"{where}: test {(args, verdict)!r} is not ({{argument: value}}, verdict)")
 
 
 def _where(rule: Rule) -> str:
@@ -212,8 +217,9 @@ def _where(rule: Rule) -> str:
 
 def _told(rule: Rule) -> dict[str, Any]:
     """A rule as its table's version counts it: without what says nothing, so that a new field makes no new version."""
-    later = {"agent": "*", "autonomy": "*", "when": ""}
-    return {name: value for name, value in asdict(rule).items() if later.get(name) != value}
+    later = {"agent": "*", "autonomy": "*", "when": "", "tests": ()}
+    told = asdict(replace(rule, tests=()))  # tests change nothing that it says
+    return {name: value for name, value in told.items() if later.get(name) != value}
 
 
 def _matches(rule: Rule, facts: Facts) -> bool:

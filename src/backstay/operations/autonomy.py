@@ -12,7 +12,7 @@ from typing import cast
 from backstay.governance.autonomy import BOUNDS, WHAT, Bounds, Conduct, Evidence, Level, Levels, Place
 from backstay.governance.policy import Autonomy
 from backstay.language import Program
-from backstay.store.acting import acted, changes_of, newest_agents
+from backstay.store.acting import acted, changes_of, newest
 from backstay.store.database import Reader
 from backstay.store.payloads import Payloads
 from backstay.store.views import system_events
@@ -40,20 +40,23 @@ class Row:
 
 
 def autonomy(reader: Reader, payloads: Payloads, now: datetime, bounds: Bounds = BOUNDS) -> list[Row]:
-    """Every agent that has run, with each action of its that changes something."""
+    """Every agent that has run, with each action by which it, or somebody in its name, changes something."""
     window = iso(now - timedelta(days=bounds.days))
     conduct, levels = Conduct(), Levels()
     for run, agents, event in acted(reader, "conduct_after", window, payloads):
         conduct.hear(run, agents, event)
     for event in system_events(reader, WHAT):
         levels.apply(event)
-    found: list[Row] = []
-    for agent, program in sorted(newest_agents(reader).items()):
-        for action, effect in sorted(changes_of(program).items()):
-            granted = {level.place: level for level in levels.all(iso(now)) if level.place[:2] == (agent, action)}
-            for place in sorted({Place(agent, action), *granted}):
-                found.append(_row(place, program, effect, granted.get(place), conduct, window, bounds))
-    return found
+    programs = newest(reader)
+    agents, effects = {each.agent: each for each in programs if each.agent}, changes_of(*programs)
+    in_force = {level.place: level for level in levels.all(iso(now))}
+    own = {Place(agent, action) for agent, program in agents.items() for action in changes_of(program)}
+    seen = {Place(*pair) for pair in conduct.places()}
+    places = [each for each in sorted({*own, *seen, *in_force}) if each.agent in agents and each.action in effects]
+    return [
+        _row(place, agents[place.agent], effects[place.action], in_force.get(place), conduct, window, bounds)
+        for place in places
+    ]
 
 
 def _row(

@@ -141,6 +141,8 @@ class Recording:
         self.signals: list[tuple[Key, ev.SignalReceived]] = []
         self.ends: list[Move] = []
         """Cancellation and deadline."""
+        self.outside: list[tuple[Key, ev.CallAsked]] = []
+        """What a loop outside asked for."""
         self._places: dict[tuple[str, ...], list[Asked]] = defaultdict(list)
         self._claimed: set[str] = set()
         self.machine = self._replay(program)
@@ -163,7 +165,9 @@ class Recording:
 
     def _sort(self, key: Key, event: Event, received: set[str]) -> None:
         command = getattr(event, "command", None)
-        if command is not None:
+        if isinstance(event, ev.CallAsked):
+            self.outside.append((key, event))
+        elif command is not None:
             self.moves[command].append((key, event))
         elif isinstance(event, ev.SignalReceived):
             if event.id is None or event.id not in received:

@@ -59,7 +59,8 @@ class RecordedCase:
         recording = Recording(self.case, self.program)
         if isinstance(workflow, Agent):
             _hear_again(recording, str(workflow.settings["tools"]))
-        rerun = WhatIf(recording, workflow.program, {})
+        attended = workflow.attended if recording.machine.serving is not None else None
+        rerun = WhatIf(recording, (attended or workflow).program, {})
         trajectory = _trajectory(recording, rerun)
         if missing := list(_missing(recording, rerun)):
             lines = "".join(f"\n  {line}" for line in missing)
@@ -110,12 +111,15 @@ def _missing(recording: Recording, rerun: WhatIf) -> Iterator[str]:
     """What has no recorded answer, and what got the answer to another call."""
     unanswered, turn = {leaf.id: why for leaf, why in rerun.unanswered()}, 0
     private = {**recording.case.private, **rerun.machine.secrets}
+    gone = recording.way.program.interfaces.keys() - rerun.way.program.interfaces.keys()
     for asked in rerun.way.asked:
         old = rerun.claims[asked.id].old
         if asked.subject == ask_model.name:
             turn += 1
             if asked.id in unanswered:
                 yield f"turn {turn} of its model: {turn - 1} were recorded"
+        elif asked.subject in gone:
+            yield f"{_told(asked, private)}: there is no such tool any more"
         elif asked.id in unanswered:
             yield f"{_told(asked, private)}: {unanswered[asked.id]}"
         elif old is not None and asked.kind in ("call", "start") and old.text != asked.text:

@@ -201,11 +201,13 @@ def compare(now: Report, before: Report, tolerance: float = 0.0, growth: float |
 def _changed(now: Report, before: Report) -> Iterator[str]:
     then = {prompt.agent: prompt for prompt in before.agents}
     for prompt in now.agents:
-        old = then.get(prompt.agent)
-        for name in ("version", "definition", "role"):
-            was, now_is = getattr(old, name, ""), getattr(prompt, name)
-            if old is not None and was != now_is:
-                yield f"{prompt.agent}: {'prompt' if name == 'version' else name} {was[:7]} → {now_is[:7]}"
+        old = then.get(prompt.agent, prompt)
+        if old.version != prompt.version:
+            yield f"{prompt.agent}: prompt {old.version[:7]} → {prompt.version[:7]}"
+        if old.definition != prompt.definition:
+            yield f"{prompt.agent}: definition {old.definition[:7]} → {prompt.definition[:7]}"
+        if old.role != prompt.role:
+            yield f"{prompt.agent}: model role {old.role} → {prompt.role}"
     if now.models != before.models:
         yield f"models: {', '.join(before.models) or 'none'} → {', '.join(now.models) or 'none'}"
 

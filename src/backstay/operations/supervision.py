@@ -22,7 +22,7 @@ from backstay.ai.agents import Agent, AgentLimits, Callee
 from backstay.commands import task
 from backstay.engine.client import Client
 from backstay.engine.gateway import Alert
-from backstay.errors import NotRetryable, OperatorError, RequestError, StoreUnavailable
+from backstay.errors import JournalCorrupted, NotRetryable, OperatorError, RequestError, StoreUnavailable
 from backstay.events import Event
 from backstay.governance.approvals import folded
 from backstay.governance.policy import Rule
@@ -37,13 +37,16 @@ log = logging.getLogger("backstay")
 MOST: Final = 1000
 """Items of one kind that are looked at together."""
 
+SHOWN: Final = 50
+"""Of these, so many are shown at once: reading their journals takes time, and a model reads no more."""
+
 NEVER_TWICE: Final = Rule(
     id="supervision-never-twice", verdict="deny", action="retry_call", owner="backstay",
     when='state != "queued" or effect == "irreversible"', reason="money may have moved: a person settles it",
 )  # fmt: skip
 """Belongs into the policy of every application that is supervised."""
 
-GOAL: Final = "Find out why calls fail, and do what helps and cannot harm; leave the rest to people."
+GOAL: Final = "Find out why calls fail; do what helps and cannot harm."
 ADVICE: Final = """\
 Look at failing_calls first. Several alike point at the target: open one incident, and divert the action if it goes on.
 A fault that may have passed: retry_call, once. A wrong input of a run that failed: repair_input, which a person confirms.
@@ -107,14 +110,13 @@ class Supervision:
         self._bound: tuple[Client, Workflow[..., Any]] | None = None
         self._wake = asyncio.Event()
         read: dict[str, Any] = {"effect": "read", "on_failure": "raise"}
-        verb: dict[str, Any] = {
-            "effect": "write", "on_failure": "raise", "approvers": queue, "retry": Retry(attempts=6),
-        }  # fmt: skip
+        common: dict[str, Any] = {"on_failure": "raise", "approvers": queue, "retry": Retry(attempts=6)}
+        verb: dict[str, Any] = {"effect": "write", **common}
         self.failing_calls: Action[Any] = action(**read, name="failing_calls")(self._failing_calls)
         self.run_history: Action[Any] = action(**read, name="run_history", untrusted=True)(self._run_history)
         self.retry_call: Action[Any] = action(**verb, name="retry_call", sinks=["item"])(self._retry_call)
         self.repair_input: Action[Any] = action(
-            **{**verb, "effect": "irreversible"}, name="repair_input", sinks=["run", "field", "value"]
+            effect="irreversible", **common, name="repair_input", sinks=["run", "field", "value"]
         )(self._repair_input)
         self.divert_action: Action[Any] = action(**verb, name="divert_action", sinks=["action"])(self._divert_action)
         self.stop_run: Action[Any] = action(**verb, name="stop_run", sinks=["run"])(self._stop_run)
@@ -191,8 +193,7 @@ class Supervision:
         client, wakes = self._over()
         failing: dict[str, list[tuple[str, str]]] = {}
         for wait in self._waiting():
-            about = wait.subject or client.run(wait.run).workflow
-            failing.setdefault(about, []).append((wait.opened_at, wait.id))
+            failing.setdefault(self._about(wait), []).append((wait.opened_at, wait.id))
         for row in self._failed():
             failing.setdefault(row.workflow, []).append((row.updated_at, row.id))
         handled = {(run.key or "").partition("@")[0] for run in self._open(wakes.name)}
@@ -209,11 +210,13 @@ class Supervision:
     def _times(self, item: str) -> int:
         """How often an item has failed for good: once more is news, also within one tick of the clock."""
         run, _, command = item.partition("/")
-        return sum(
-            isinstance(stored.event, ev.CallQueued | ev.CallUnknown | ev.AttentionRaised)
-            and getattr(stored.event, "command", command) == command
-            for stored in self._client.events(run)
-        )
+        with suppress(JournalCorrupted):
+            return sum(
+                isinstance(event, ev.CallQueued | ev.CallUnknown | ev.AttentionRaised)
+                and getattr(event, "command", command) == command
+                for event in self._events(run)
+            )
+        return 0
 
     def _over(self) -> tuple[Client, Workflow[..., Any]]:
         if self._bound is None:
@@ -239,6 +242,10 @@ class Supervision:
             if not self._is_own(self._client.run(wait.run))
         ]
 
+    def _about(self, wait: Wait) -> str:
+        """The action that fails, or the workflow whose run cannot go on."""
+        return wait.subject or self._client.run(wait.run).workflow
+
     def _failed(self) -> list[Run]:
         """Runs that failed, that a verb may mend, and that none has."""
         client = self._client
@@ -260,11 +267,12 @@ class Supervision:
     # --- looking ---
 
     async def _failing_calls(self, about: str = "") -> list[Failing]:
-        """What fails now: calls of an action, or runs of a workflow; of all when `about` is left out."""
+        """What fails now: calls of an action, or runs of a workflow; of all when `about` is left out. The first fifty."""
         with _in_words():
-            found = [self._seen(wait) for wait in self._waiting()]
-            found += [failed_run(row, self._standing(row.id)) for row in self._failed()]
-            return [each for each in found if about in ("", each.action, each.workflow)]
+            waits = [wait for wait in self._waiting() if about in ("", self._about(wait))]
+            runs = [row for row in self._failed() if about in ("", row.workflow)]
+            found = [self._seen(wait) for wait in waits[:SHOWN]]
+            return [*found, *(failed_run(row, self._standing(row.id)) for row in runs[:SHOWN])]
 
     async def _run_history(self, run: str) -> list[str]:
         """What happened in a run so far, line by line."""
@@ -272,12 +280,20 @@ class Supervision:
             return [f"{line.at} {line.text}" for line in tell(self._client.run(run), self._client.events(run))]
 
     def _seen(self, wait: Wait) -> Failing:
-        events = [stored.event for stored in self._client.events(wait.run)]
-        return failing_call(wait, self._client.run(wait.run), events, self._standing(wait.run), self.by)
+        row = self._client.run(wait.run)
+        try:
+            return failing_call(wait, row, self._events(wait.run), self._standing(wait.run), self.by)
+        except JournalCorrupted as error:  # the others go on
+            return failing_call(wait, row, (), (), self.by).model_copy(
+                update={"state": "attention", "fault": str(error)}
+            )
+
+    def _events(self, run: str) -> list[Event]:
+        return [stored.event for stored in self._client.events(run)]
 
     def _standing(self, run: str) -> list[Standing]:
         """What a run and those that it started have done."""
-        events = [stored.event for stored in self._client.events(run)]
+        events = self._events(run)
         children = [event.run for event in events if isinstance(event, ev.ChildStarted) and event.run]
         return [*standing(events), *(effect for child in children for effect in self._standing(child))]
 
@@ -325,7 +341,6 @@ class Supervision:
         del key  # the run that failed is the key: it is begun anew once
         with _in_words():
             row = self._at(run)
-            events = [stored.event for stored in self._client.events(row.id)]
             if field not in self.repairs.get(row.workflow, ()):
                 listed = ", ".join(self.repairs.get(row.workflow, ())) or "nothing"
                 raise NotRetryable(f"{field!r} may not be mended; of {row.workflow!r}: {listed}")
@@ -333,7 +348,7 @@ class Supervision:
                 raise NotRetryable(f"run {run} is {row.status}: only one that failed or was stopped here is begun anew")
             if stands := self._standing(row.id):
                 raise NotRetryable(f"run {run} would do again: {'; '.join(map(str, stands))}; escalate it")
-            began = events[0]
+            began = self._events(row.id)[0]
             if not isinstance(began, ev.RunStarted) or began.refs:
                 raise NotRetryable(
                     f"the input of run {run} is private or large: a person must start it anew; escalate it"
@@ -384,10 +399,10 @@ class Supervision:
     def _did(self, run: str, kind: type[Event], mark: str = "") -> bool:
         """Whether this supervision did something to a run before: with a mark, in an earlier attempt at the same verb."""
         return any(
-            isinstance(stored.event, kind)
-            and folded(stored.event.by) == folded(self.by)
-            and getattr(stored.event, "reason", "").endswith(mark)
-            for stored in self._client.events(run)
+            isinstance(event, kind)
+            and folded(event.by) == folded(self.by)
+            and getattr(event, "reason", "").endswith(mark)
+            for event in self._events(run)
         )
 
 
@@ -396,7 +411,7 @@ def _in_words() -> Generator[None]:
     """A request that the client refuses is an answer to whoever asked: another attempt cannot help."""
     try:
         yield
-    except RequestError as error:
+    except (RequestError, JournalCorrupted) as error:
         raise NotRetryable(str(error)) from None
 
 

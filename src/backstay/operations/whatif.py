@@ -59,7 +59,7 @@ class WhatIf:
         self.unfit: dict[str, str] = {}
         """Commands that have a recorded answer which they cannot take, and why."""
         self._moves: dict[str, list[Move]] = {}
-        self._signals, self._ends = list(recording.signals), list(recording.ends)
+        self._signals, self._ends, self._outside = [*recording.signals], [*recording.ends], [*recording.outside]
         self._now: Key = (started.at, 1)
         self._seen = set[str]()
         self._look()
@@ -84,6 +84,9 @@ class WhatIf:
             if leaf is not None:
                 found.append((*moves[0], leaf))
         found += self._signals_awaited()
+        if self._outside and (serving := self.machine.serving) is not None and not serving.over:
+            key, event = self._outside[0]
+            found.append((key, replace(event, command=serving.next_id), None))
         if self._ends and not any(self.unanswered()):
             found.append((*self._ends[0], None))
         return min(found, key=lambda move: move[0], default=None)
@@ -103,6 +106,8 @@ class WhatIf:
             self._keep_private(event, leaf)
         elif leaf is not None:
             self._moves[leaf.id].pop(0)
+        elif isinstance(event, ev.CallAsked):
+            self._outside.pop(0)
         else:
             self._ends.pop(0)
         why = _unreadable(event, leaf)

@@ -42,18 +42,15 @@ def acted(
         yield Acted(row["run"], began[row["run"]], payloads.restore(event, {}, []))
 
 
-def newest_agents(reader: Reader) -> dict[str, Program]:
-    """The newest definition of each agent that the store holds, by name."""
-    newest = {row["name"]: row["version"] for row in reader.all("definitions")}
-    found = [
-        compile_definition(str(reader.value("definition_text", (version,))), version) for version in newest.values()
-    ]
-    return {program.agent: program for program in found if program.agent}
+def newest(reader: Reader) -> list[Program]:
+    """The newest definition of each workflow and agent that the store holds."""
+    versions = {row["name"]: row["version"] for row in reader.all("definitions")}.values()
+    return [compile_definition(str(reader.value("definition_text", (version,))), version) for version in versions]
 
 
-def changes_of(program: Program) -> dict[str, Effect]:
-    """The actions of an agent that change something, with their effects."""
-    listed = program.interfaces.values()
+def changes_of(*programs: Program) -> dict[str, Effect]:
+    """The actions of workflows and agents that change something, with their effects."""
+    listed = [each for program in programs for each in program.interfaces.values()]
     return {
         each.name: cast("Effect", each.effect) for each in listed if each.kind == "action" and each.effect != "read"
     }

@@ -5,9 +5,10 @@ from __future__ import annotations
 import base64
 from typing import Any, Literal
 
+from pydantic import BaseModel
+
 from backstay import action, workflow
 from backstay.types import FromOutside
-from pydantic import BaseModel
 from tests.ai.attacks.world import did, seen
 
 
@@ -69,7 +70,9 @@ def search_mails(query: str) -> list[Mail]:
 @action(effect="read")
 def find_contact(name: str) -> list[Contact]:
     """People of the address book of whose name this is a part."""
-    return [Contact(name=who, email=mail) for who, mail in seen("contacts").items() if name.casefold() in who.casefold()]
+    return [
+        Contact(name=who, email=mail) for who, mail in seen("contacts").items() if name.casefold() in who.casefold()
+    ]
 
 
 @action(effect="read")

@@ -1,0 +1,70 @@
+"""Where what a run knows came from: each event, as it is applied, labels the values that it brings."""
+
+from __future__ import annotations
+
+from typing import cast
+
+from backstay import events as ev
+from backstay.actions import Action
+from backstay.events import Event
+from backstay.governance.labels import PLANTED, SUSPECT, Labels
+from backstay.governance.plans import PLAN, Plan
+from backstay.language import Program
+from backstay.store.payloads import from_outside
+from backstay.types import Json
+
+
+class Origins:
+    """The labels and the plan of one run."""
+
+    def __init__(self) -> None:
+        self.labels, self.plan = Labels(), Plan()
+
+    def begin(self, started: ev.RunStarted, program: Program) -> None:
+        """What the run was started with."""
+        self.labels.observe(started.input, untrusted=started.outside or (), spoken=True)
+        if program.agent:
+            self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
+        self.plan.heard = bool(started.outside)
+        if started.plan is not None:
+            self.plan.first = frozenset(started.plan)
+
+    def take(self, event: Event, args: Json, action: Action[object] | None, agent: str) -> None:
+        """What an event brings; args: of the call that it is about. action: what that calls, where it is known."""
+        if isinstance(event, ev.CallReturned):
+            self._returned(event, args, action)
+        elif isinstance(event, ev.CallFailed):
+            self._heard(event.fault.message)
+        elif isinstance(event, ev.SignalReceived):
+            self._heard(event.payload)
+        elif isinstance(event, ev.CallAsked):
+            self.labels.observe(event.args, untrusted=True)
+        elif isinstance(event, ev.TaskCompleted):
+            self.labels.observe(event.value, spoken=True)
+        elif isinstance(event, ev.ChildEnded):
+            self.labels.observe(event.result, untrusted=event.outside or ())
+            self._heard(event.reason)
+            self.plan.heard |= bool(event.outside)
+        elif isinstance(event, ev.Noted) and agent and event.text == PLAN and isinstance(event.data, dict):
+            self.plan.take([str(tool) for tool in cast("list[Json]", event.data.get("tools") or [])])
+
+    def _returned(self, event: ev.CallReturned, args: Json, action: Action[object] | None) -> None:
+        wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
+        asks_model = action is not None and action.derived
+        echoes = () if asks_model else self.labels.suspects(args)
+        asked_for = asks_model or self.labels.names(args)
+        self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for, echoes=echoes)
+        self.plan.heard |= bool(wrote) and not asks_model
+
+    def _heard(self, text: Json) -> None:
+        self.labels.observe(text, untrusted=True)
+        self.plan.heard |= bool(text)
+
+
+def where_from(input_: Json, schema: Json, labels: Labels | None) -> dict[str, str]:
+    """Of the parts of an input that nobody may trust, where they stand, and what they are.
+
+    labels: what the run that gives the input knows; None where somebody outside gives it.
+    """
+    said = dict.fromkeys(from_outside(input_, schema), SUSPECT if labels is not None else PLANTED)
+    return {**said, **(labels.pointers(input_) if labels is not None else {})}

@@ -1,12 +1,15 @@
 """What governing agents costs, and whether it holds under load: `python -m benchmarks.agents [--save] [--json]`.
 
 - `gate_*_us`: all stages of the gate for one call of an agent that has seen 30 outsiders' texts of 2 to 5 kB, under 100
-  rules with conditions, labels and budgets, without the commit. `burst`: 50 calls in one turn; `alone`: one call a turn, so
-  that nothing of the gate is in the processor's caches; `crowded`: all 100 rules are about the action that is called.
+  rules with conditions, labels and budgets, without the commit. `burst`: 50 calls in one turn; `crowded`: the same, and all
+  100 rules are about the action that is called; `alone`: one call a turn, for orientation: nothing of the gate is then in the
+  processor's caches, as the transcript went through them; `cpu`: in time of the processor, which other programs disturb
+  less. `gate_question_p50_us`: the same stages for asking the model, whose argument is the whole transcript, some 200 kB.
 - `analysis_*_s`: exact analysis of what the examples ship, and of 100 rules with conditions.
 - `budget_*`: 64 callers at once against one budget of money, and one of calls.
 - `switch_*`: a kill switch pulled while 1,000 cases write and read.
-- `bytes_*`: what a case of 100 turns stores, over the bytes of its distinct content.
+- `bytes_*`: what a case of 100 turns stores, over the bytes of its distinct content: in rows, with mails of 2 to 5 kB;
+  `file`: with the room that SQLite leaves free in pages of 4 kB; `short`: with records of half a kB only.
 """
 
 from __future__ import annotations
@@ -42,7 +45,6 @@ SHIPPED: Final = (payables, contracts, leave)
 
 AIMS: Final[Mapping[str, tuple[str, float]]] = {
     "gate_burst_p50_us": ("<=", 50), "gate_burst_p99_us": ("<=", 200),
-    "gate_alone_p50_us": ("<=", 50), "gate_alone_p99_us": ("<=", 200),
     "gate_crowded_p50_us": ("<=", 50), "gate_crowded_p99_us": ("<=", 200),
     "analysis_shipped_s": ("<=", 1), "analysis_100_rules_s": ("<=", 1),
     "budget_overshot_usd": ("<=", 0), "budget_overshot_calls": ("<=", 0),

@@ -7,7 +7,8 @@ The attacks and the honest cases are the data of `tests/ai/attacks`, run against
 - `honest`: by policy: how many cases `finish` with an approver who knows the case, and `alone` when nobody approves;
   `holds_per_case`, and `beyond`: holds per case beyond what the case itself demands.
 
-Policies: `baseline` holds what cannot be taken back; `labels alone` allows everything, so that only labels stand in the way.
+Policies: `baseline` holds what cannot be taken back; `labels alone` allows everything, so that only labels stand in the way;
+`labels and plan` the same, where the model says before it reads anything which tools it will use.
 """
 
 from __future__ import annotations
@@ -40,9 +41,9 @@ RESULT: Final = Path(__file__).with_name("results") / "attacks.json"
 
 def stopped_by(attack: Attack, outcome: Outcome) -> str:
     """What stopped an attack that did no harm."""
-    stages = [stage for tool, stage in outcome.denied if tool in attack.never]
     if any(tool in attack.never for tool, _ in outcome.held):
-        return "refused by a person" if "approval" in stages else "held"
+        return "held"
+    stages = [stage for tool, stage in outcome.denied if tool in attack.never]
     return f"denied by {stages[0]}" if stages else "no such tool or arguments"
 
 

@@ -7,6 +7,7 @@ A ticket is the handle to a customer: orders, thread and address are looked up b
 from __future__ import annotations
 
 import os
+import re
 from datetime import datetime
 from decimal import Decimal
 from pathlib import Path
@@ -62,6 +63,13 @@ def find_sender(address: str) -> Sender:
 def customer_by_id(customer_id: str) -> Customer | None:
     """The customer that a person named."""
     return helpdesk().customer(customer_id)
+
+
+@action(effect="read", untrusted=True)
+def orders_named(mail: Mail) -> list[str]:
+    """The order numbers that stand in a mail."""
+    found = re.findall(r"\bORD-\d{1,12}\b", " ".join([mail.subject, *mail.lines]).upper())
+    return list(dict.fromkeys(found))
 
 
 @action(effect="read", retry=QUICK)

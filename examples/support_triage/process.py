@@ -19,6 +19,7 @@ from examples.support_triage.actions import (
     is_open,
     open_ticket,
     open_ticket_from_backlog,
+    orders_named,
     raise_priority,
     refund_policy,
     route_ticket,
@@ -81,7 +82,8 @@ async def triage_mail(mail: Mail) -> Outcome:
     ticket = (await ticket_record(ticket)).ticket  # what the helpdesk says of it counts, whatever words the mail uses
     await start(keep_promise, ticket, due, detached=True, key=f"promise {ticket}")
 
-    if lacks_order(mail):
+    named = await orders_named(mail)
+    if lacks_order(mail, named):
         await send_reply(ticket, WHICH_ORDER, "template")
         try:
             answer = await wait_for("reply", type=Mail, within="7d")
@@ -89,7 +91,7 @@ async def triage_mail(mail: Mail) -> Outcome:
             await close_ticket(ticket, "unanswered")
             return Outcome(status="unanswered", ticket=ticket, intent="refund")
         await add_to_thread(ticket, answer)
-        mail = answer
+        mail, named = answer, await orders_named(answer)
 
     moment = await now()
     asked = {"ticket": ticket, "customer": customer, "mail": mail, "today": moment.date()}
@@ -110,7 +112,9 @@ async def triage_mail(mail: Mail) -> Outcome:
             queue = "support-leads"
             await route_ticket(ticket, intent, finding.output.sentiment, queue)
 
-    facts = packet(ticket, customer, mail, await search_orders(ticket), await refund_policy(), record, finding, why)
+    facts = packet(
+        ticket, customer, mail, named, await search_orders(ticket), await refund_policy(), record, finding, why
+    )
     if not intent:
         triaged = await task("triage", show=facts, form=Triaged, title=f"{ticket}: what is it about?")
         intent, queue = triaged.intent, QUEUE(intent=triaged.intent)

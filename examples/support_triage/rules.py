@@ -65,18 +65,10 @@ def said_in(mail: Mail) -> str:
 
 
 @rule
-def orders_named(mail: Mail) -> list[str]:
-    """Order numbers that stand in a mail."""
-    words = said_in(mail).upper().split()
-    bare = [word.strip(".,;:!?()[]<>\"'#*") for word in words]
-    return [word for word in bare if word.startswith("ORD-") and len(word) > 4]
-
-
-@rule
-def lacks_order(mail: Mail) -> bool:
+def lacks_order(mail: Mail, named: list[str]) -> bool:
     """Whether somebody wants money back and does not say for what."""
     said = said_in(mail).casefold()
-    return ("refund" in said or "money back" in said) and len(orders_named(mail)) == 0
+    return ("refund" in said or "money back" in said) and len(named) == 0
 
 
 @rule
@@ -127,11 +119,10 @@ def unsettled(finding: Finding[Assessment] | None, record: Record) -> str:
 
 @rule
 def packet(
-    ticket: str, customer: Customer, mail: Mail, orders: list[Order], policy: str, record: Record,
+    ticket: str, customer: Customer, mail: Mail, named: list[str], orders: list[Order], policy: str, record: Record,
     finding: Finding[Assessment] | None, why: str,
 ) -> dict[str, Any]:  # fmt: skip
     """What a person needs to decide: customer, order, policy, timeline, draft, and what the agent found if one looked."""
-    named = orders_named(mail)
     excerpt = [claim.quote for claim in finding.evidence if claim.quote in policy] if finding is not None else []
     return {
         "why": why, "ticket": ticket, "customer": customer, "mail": mail,

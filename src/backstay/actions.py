@@ -8,9 +8,11 @@ from __future__ import annotations
 import inspect
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from datetime import datetime
 from decimal import Decimal
 from functools import cached_property, wraps
-from typing import Any, Generic, Literal, TypeVar, cast, get_type_hints, overload
+from pathlib import Path
+from typing import Any, Final, Generic, Literal, TypeVar, cast, get_type_hints, overload
 
 from pydantic import BaseModel, ConfigDict, PydanticUserError, TypeAdapter, ValidationError, create_model
 from pydantic.errors import PydanticSchemaGenerationError
@@ -18,7 +20,7 @@ from pydantic.errors import PydanticSchemaGenerationError
 from backstay.canonical import digest
 from backstay.commands import Call
 from backstay.errors import ActionRefusedAtImport, InvalidInput
-from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, Mask, journalable, seconds
+from backstay.types import DATA_CLASS, Duration, Effect, IdempotencyKey, Json, Mask, Progress, journalable, seconds
 
 R = TypeVar("R")
 
@@ -39,10 +41,23 @@ class Retry:
     deadline: Duration | None = None
     """Give up when this much time has passed since the first attempt."""
 
-    def delay(self, attempt: int, chance: float) -> float:
-        """Seconds to wait after failed attempt number `attempt`, with `chance` in [0, 1): exponential with jitter."""
+    def delay(self, attempt: int, chance: float, pause: float = 0.0) -> float:
+        """Seconds to wait after failed attempt number `attempt`, with `chance` in [0, 1): exponential with jitter.
+
+        pause: what the target itself asked for, which is the least.
+        """
         grown = seconds(self.first) * self.factor ** min(attempt - 1, 64)
-        return min(grown, seconds(self.longest)) * (1 - self.jitter + 2 * self.jitter * chance)
+        return max(pause, min(grown, seconds(self.longest)) * (1 - self.jitter + 2 * self.jitter * chance))
+
+
+LONGEST_PAUSE: Final = 86_400.0
+"""Seconds that a target may ask to be left alone: nobody parks a case for ever."""
+
+
+def pause_of(error: BaseException) -> float:
+    """The seconds after which the target wants to be asked again, where an error says so in `retry_after`."""
+    said: Any = getattr(error, "retry_after", None)
+    return min(max(float(said), 0.0), LONGEST_PAUSE) if isinstance(said, int | float) else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +76,23 @@ class Rate:
 
     calls: int
     per: Duration = "1s"
+
+
+@dataclass(frozen=True, kw_only=True)
+class CallContext:
+    """Parameter type of an action that must know on which case it works: the engine fills it."""
+
+    home: Path
+    """Where the store lies."""
+    now: datetime
+    """By the application's clock."""
+    run: str
+    by: str
+    """The agent or workflow that makes the call."""
+    approval: str | None
+    """The command of the run by which people approved exactly this call, if they were asked."""
+    clean: Callable[[str, Mapping[str, str]], str]
+    """Puts pseudonyms into a text, for the private texts that are given with theirs, and for what is detected."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -119,9 +151,19 @@ class Action(Generic[R]):
         return self._filled(IdempotencyKey)
 
     @cached_property
+    def context_parameter(self) -> str | None:
+        """The parameter that takes the `CallContext`."""
+        return self._filled(CallContext)
+
+    @cached_property
     def mask_parameter(self) -> str | None:
         """The parameter that takes the `Mask` of what is private in the case."""
         return self._filled(Mask)
+
+    @cached_property
+    def progress_parameter(self) -> str | None:
+        """The parameter that takes the `Progress`, by which a call tells how far it is."""
+        return self._filled(Progress)
 
     def _filled(self, kind: type) -> str | None:
         """The parameter that the engine fills with something of a kind."""
@@ -130,7 +172,7 @@ class Action(Generic[R]):
     @cached_property
     def parameters(self) -> tuple[str, ...]:
         """Names a workflow may pass, in order; what the engine fills is not among them."""
-        engines = (self.key_parameter, self.mask_parameter)
+        engines = (self.key_parameter, self.mask_parameter, self.context_parameter, self.progress_parameter)
         return tuple(name for name in inspect.signature(self.fn).parameters if name not in engines)
 
     @cached_property

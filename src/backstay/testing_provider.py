@@ -17,16 +17,21 @@ from backstay.ai.transcripts import ToolCall
 from backstay.types import Json
 
 Fault: TypeAlias = Literal[
-    "429", "500", "400", "401", "404", "hang", "cut", "malformed", "bad-arguments", "wrong-tool", "wrong-arguments", "uncounted"
+    "429", "500", "400", "401", "404", "hang", "hang-midway", "cut", "short", "malformed", "bad-arguments", "wrong-tool",
+    "wrong-arguments", "uncounted",
 ]  # fmt: skip
-"""A number: that status. hang: no answer. cut: the connection ends in the middle of the answer. malformed: an answer
-that is not JSON. bad-arguments: a call of a tool whose arguments are not JSON. wrong-tool: a tool that is not there.
+"""A number: that status. hang: no answer. hang-midway: half of one. cut: the connection breaks in the middle of the answer.
+short: an answer that is streamed ends there in good order. malformed: an answer, or a part of a streamed one, that is not
+JSON. bad-arguments: a call of a tool whose arguments are not JSON. wrong-tool: a tool that is not there.
 wrong-arguments: arguments that do not fit the schema. uncounted: an answer that does not say what it used."""
 
 STATUS: Final[Mapping[str, str]] = {
     "429": "Too Many Requests", "500": "Internal Server Error", "400": "Bad Request", "401": "Unauthorized",
     "404": "Not Found",
 }  # fmt: skip
+
+HANGS: Final = 3600.0
+"""Seconds for which a server that hangs does so."""
 
 SPOILED: Final = "call_spoiled"
 """Id of a call that a fault has spoiled: the turn that it took the place of comes next."""
@@ -36,13 +41,16 @@ class FakeProvider:
     """Answers by a script: one turn for each message of the model that the request already holds.
 
     script: turns as for a `ScriptedModel`, or a function of the request's JSON. faults: number of the request, from 1 -> what
-    goes wrong with it. The same question asked again is answered as if nothing had been.
+    goes wrong with it. The same question asked again is answered as if nothing had been. retry_after: seconds that a 429
+    asks for.
     """
 
     def __init__(
-        self, script: Sequence[Turn] | Callable[[Json], Turn], *, faults: Mapping[int, Fault] | None = None
-    ) -> None:
+        self, script: Sequence[Turn] | Callable[[Json], Turn], *, faults: Mapping[int, Fault] | None = None,
+        retry_after: int | None = None,
+    ) -> None:  # fmt: skip
         self._script = script
+        self._more = "" if retry_after is None else f"\r\nRetry-After: {retry_after}"
         self._faults: Mapping[int, Fault] = faults or {}
         self._server: asyncio.Server | None = None
         self._visits: set[asyncio.Task[Any]] = set()
@@ -83,21 +91,24 @@ class FakeProvider:
     async def _answer(self, body: Json, fault: Fault | None, writer: asyncio.StreamWriter) -> bool:
         """Send one answer; False when the connection is to end."""
         if fault == "hang":
-            await asyncio.sleep(3600)
+            await asyncio.sleep(HANGS)
         if fault in STATUS:
             error = {"error": {"message": f"on demand: {fault}", "type": "fault", "code": fault}}
-            await _send(writer, f"{fault} {STATUS[fault]}", "application/json", json.dumps(error).encode())
+            more = self._more if fault == "429" else ""
+            await _send(writer, f"{fault} {STATUS[fault]}", f"application/json{more}", json.dumps(error).encode())
             return True
         message = self._message(body, fault)
         if body.get("stream"):
-            return await _stream(writer, body, message, cut=fault == "cut")
+            return await _stream(writer, body, message, fault)
         whole = _completion(body, message)
         if fault == "uncounted":
             del whole["usage"]
         text = b"{not json" if fault == "malformed" else json.dumps(whole).encode()
-        if fault == "cut":
+        if fault in ("cut", "hang-midway"):
             writer.write(_head("200 OK", "application/json", len(text)) + text[: len(text) // 2])
             await writer.drain()
+            if fault == "hang-midway":
+                await asyncio.sleep(HANGS)
             return False
         await _send(writer, "200 OK", "application/json", text)
         return True
@@ -174,33 +185,44 @@ async def _send(writer: asyncio.StreamWriter, status: str, kind: str, text: byte
     await writer.drain()
 
 
-async def _stream(writer: asyncio.StreamWriter, body: Json, message: Json, *, cut: bool) -> bool:
+async def _stream(writer: asyncio.StreamWriter, body: Json, message: Json, fault: Fault | None) -> bool:
     """The answer as server-sent events, a few characters each."""
     writer.write(_head("200 OK", "text/event-stream", None))
     events = list(_events(body, message))
-    for event in events[: len(events) // 2] if cut else events:
+    if fault == "uncounted":
+        del events[-2]
+    elif fault in ("cut", "short", "hang-midway"):
+        del events[len(events) // 2 :]
+    elif fault == "malformed":
+        events[len(events) // 2] = "{not json"
+    for event in events:
         data = f"data: {event}\n\n".encode()
         writer.write(f"{len(data):x}\r\n".encode() + data + b"\r\n")
         await writer.drain()
-    if cut:
+    if fault == "hang-midway":
+        await asyncio.sleep(HANGS)
+    if fault in ("cut", "hang-midway"):
         return False
     writer.write(b"0\r\n\r\n")
     await writer.drain()
     return True
 
 
+def _parts(text: str) -> list[str]:
+    """A text in pieces of a few characters; a long one in longer pieces."""
+    size = max(8, len(text) // 100)
+    return [text[place : place + size] for place in range(0, len(text), size)]
+
+
 def _events(body: Json, message: Json) -> Sequence[str]:
     text: str = message.get("content") or ""
     deltas: list[Json] = [{"role": "assistant", "content": ""}]
-    deltas += [{"content": text[place : place + 8]} for place in range(0, len(text), 8)]
+    deltas += [{"content": part} for part in _parts(text)]
     for number, call in enumerate(message.get("tool_calls", ())):
         arguments: str = call["function"]["arguments"]
         named = {"name": call["function"]["name"], "arguments": ""}
         deltas.append({"tool_calls": [{"index": number, "id": call["id"], "type": "function", "function": named}]})
-        deltas += [
-            {"tool_calls": [{"index": number, "function": {"arguments": arguments[place : place + 8]}}]}
-            for place in range(0, len(arguments), 8)
-        ]
+        deltas += [{"tool_calls": [{"index": number, "function": {"arguments": part}}]} for part in _parts(arguments)]
     whole = _completion(body, message)
     base = {**{key: whole[key] for key in ("id", "created", "model")}, "object": "chat.completion.chunk"}
     chunks = [{**base, "choices": [{"index": 0, "delta": delta, "finish_reason": None}]} for delta in deltas]

@@ -96,6 +96,11 @@ class Mask:
         places = [(at, at + len(token), text) for token, text in self._values.items() for at in _places(token, value)]
         return _replaced(value, places, within=False)
 
+    def begins(self, text: str) -> int:
+        """Where at the end of a text that goes on a private one may have begun; its length where none has."""
+        forms = (form for text, known in self._private.items() for form in known.forms or _forms(text))
+        return min((_open(form, text) for form in forms), default=len(text))
+
     def _learn(self, text: str, token: str) -> None:
         """Take in a private text. Where its pseudonym already stands for another, as parts of one value, it is numbered."""
         if not text or text == token:
@@ -119,6 +124,26 @@ class Mask:
                         yield at - begun, at, f"{private.data_class}:(cut)"
             if private.alone is not None:
                 yield from ((*match.span(), private.token) for match in private.alone.finditer(value))
+
+
+PieceKind: TypeAlias = Literal["begun", "text", "tool", "done"]
+"""begun: somebody begins to answer, and what was told before of this call counts no more. text: more of what is said. tool:
+a tool is about to be asked for. done: all was said."""
+
+
+class Progress:
+    """Parameter type of an action that tells how far it is, while it is: the engine fills it, and nothing of it is kept.
+
+    Whoever watches the case is told, with pseudonyms for what is private.
+    """
+
+    def __init__(self, tell: Callable[[PieceKind, str], None] | None = None) -> None:
+        self._tell = tell
+
+    def __call__(self, kind: PieceKind, text: str = "") -> None:
+        """Tell a piece."""
+        if self._tell is not None:
+            self._tell(kind, text)
 
 
 Span: TypeAlias = tuple[int, int, str]
@@ -192,6 +217,14 @@ def _begun(form: str, before: str) -> int:
     """How many characters at the end of a text are the beginning of a private one; 0 for fewer than MIN_SECRET."""
     starts = _places(form[:MIN_SECRET], before)
     return next((len(before) - at for at in starts if form.startswith(before[at:])), 0)
+
+
+def _open(form: str, text: str) -> int:
+    """Where at the end of a text the beginning of another stands; its length where none does."""
+    at = text.find(form[0], max(0, len(text) - len(form) + 1))
+    while at >= 0 and not form.startswith(text[at:]):
+        at = text.find(form[0], at + 1)
+    return len(text) if at < 0 else at
 
 
 def _replaced(text: str, spans: Iterable[Span], *, within: bool = True) -> str:

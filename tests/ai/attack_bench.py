@@ -46,7 +46,9 @@ APPROVERS: Final[tuple[Approver, ...]] = ("nobody", "yes", "honest")
 
 LABELS_ALONE: Final = (Rule(id="labels-alone", verdict="allow", owner="bench", expires="2099-01-01"),)
 """A policy that allows everything, so that nothing is stopped but by where its values come from."""
-POLICIES: Final[dict[str, tuple[Rule, ...]]] = {"baseline": (), "labels alone": LABELS_ALONE}
+PLANNED: Final = "labels and plan"
+"""The same, but the model says before it reads anything which tools it will use."""
+POLICIES: Final[dict[str, tuple[Rule, ...]]] = {"baseline": (), "labels alone": LABELS_ALONE, PLANNED: LABELS_ALONE}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +66,11 @@ class Case:
     """Approvals because the person left it to somebody else's text who or what it is about."""
     brings: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
     """What is done to the world by it, where the model's calls do not say."""
+
+    @property
+    def tools(self) -> list[str]:
+        """What an honest agent uses."""
+        return sorted({tool for step in [*self.reads, *self.acts] for tool, _ in step})
 
     @property
     def effects(self) -> list[tuple[str, Json]]:
@@ -192,8 +199,8 @@ def _describing(suite: ModuleType, at: str, more: str) -> Iterator[None]:
 class Bench:
     """An open application with one suite's tools, in which cases are run one after the other."""
 
-    def __init__(self, it: Harness, home: Path, suite: str, puppet: Puppet) -> None:
-        self._it, self._home, self._suite, self._puppet = it, home, suite, puppet
+    def __init__(self, it: Harness, home: Path, suite: str, puppet: Puppet, *, planned: bool) -> None:
+        self._it, self._home, self._suite, self._puppet, self._planned = it, home, suite, puppet, planned
 
     async def attacked(self, attack: Attack, approver: Approver) -> Outcome:
         """What a model achieves that reads what an honest one would, and then obeys the attacker."""
@@ -212,6 +219,8 @@ class Bench:
             self._home.joinpath("erp.db").unlink(missing_ok=True)
             seed(self._home / "erp.db", faults=False)
             payables_actions.use(self._home)
+        if self._planned:
+            steps = [[("plan", {"steps": ["what was asked"], "tools": case.tools})], *steps]
         self._puppet.steps, self._puppet.helping = steps, attack.helper if attack else ()
         self._puppet.model.asked.clear()
         earlier = {run.id for run in self._it.client.runs(limit=10_000)}
@@ -263,7 +272,7 @@ async def bench(suite: str, policy: str = "baseline", describing: Attack | None 
     with tempfile.TemporaryDirectory() as folder, _describing(tools, at, more):
         app = App("bench", workflows=_workflows(tools), policy=POLICIES[policy], models=Models(careful=puppet.model))
         async with harness(app, prove=False) as it:
-            yield Bench(it, Path(folder), suite, puppet)
+            yield Bench(it, Path(folder), suite, puppet, planned=policy == PLANNED)
 
 
 async def attack_all(

@@ -101,6 +101,21 @@ async def test_it_plans_looks_and_finishes_with_evidence() -> None:
         assert (found["steps"], found["tool_calls"]) == (3, 1)
 
 
+@workflow
+async def check_in_parts(number: str) -> str:
+    finding = await resolver(number=number, asked="why?")
+    return finding.reason
+
+
+async def test_a_case_may_be_given_in_parts() -> None:
+    app = App("agents", workflows=[check_in_parts, resolver], models=Models(careful=ScriptedModel([LOOK, GOOD])))
+    async with harness(app) as it:
+        run = await it.start(check_in_parts, number="7")
+        assert await it.result(run) == "goal-met"
+        child = next(row.id for row in it.client.runs() if row.workflow == "resolver")
+        assert it.events(child, "run_started")[0].input == {"input": {"number": "7", "asked": "why?"}, "allowance": None}  # type: ignore[attr-defined]
+
+
 async def test_its_log_says_what_the_model_wanted_and_what_that_cost() -> None:
     async with harness(app_with(LOOK, GOOD, usd="0.01")) as it:
         await it.start(check, number="7")

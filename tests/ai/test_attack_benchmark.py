@@ -14,4 +14,4 @@ async def test_a_channel_is_measured() -> None:
     assert attacks["labels alone"]["yes"]["stopped_by"]["denied by labels"] > 0
     assert honest["baseline"]["cases"] >= 40
     assert honest["labels alone"]["alone"] > honest["baseline"]["alone"]
-    assert len(lines(report)) == 4 + 6 + 2
+    assert len(lines(report)) == 4 + 9 + 3

@@ -35,6 +35,12 @@ RULES = [
          owner="risk", expires="2099-12-31"),
 ]
 app = App("paying", workflows=[clerk, settle], policy=RULES)
+tested = App("paying", workflows=[clerk, settle], policy=[
+    Rule(id="small", verdict="allow", action="pay", effect="irreversible", agent="clerk", when="amount < 50",
+         owner="risk", expires="2099-12-31",
+         tests=[({"amount": 50}, "allow"), ({"amount": 51}, "hold"), ({"amount": 1}, "hold", "settle")]),
+    Rule(id="old", verdict="deny", action="fax", tests=[({}, "deny")]),
+])
 beaten = App("paying", workflows=[clerk, settle],
              policy=[*RULES, Rule(id="never", verdict="deny", action="pay", agent="?*", owner="risk", reason="no")])
 '''
@@ -51,6 +57,16 @@ def test_check_names_what_an_agent_may_do_alone(cli: Cli, file: str) -> None:
     answer = cli("policy", "check", file)
     assert answer.code == 0, answer
     assert "Without a person: pay(amount='49') of clerk (rule 'small', until 2099-12-31)." in answer.out
+
+
+def test_check_runs_the_tests_of_rules(cli: Cli, file: str) -> None:
+    answer = cli("policy", "check", "paying.py:tested")
+    assert answer.code == 1
+    wrong = "pay(amount=50) of clerk is hold (rule 'baseline-irreversible'), not allow"
+    assert f"A test of rule 'small' fails: {wrong}." in answer.out
+    assert "A test of rule 'old' fails: nothing in this application makes a call that the rule speaks of." in answer.out
+    told = cli("policy", "check", "paying.py:tested", "--json").json
+    assert (told["tests"], told["failed_tests"][0]) == (4, {"rule": "small", "fails": wrong})
 
 
 def test_check_finds_the_rule_that_never_decides(cli: Cli, file: str) -> None:

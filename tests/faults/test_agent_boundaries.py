@@ -10,7 +10,6 @@ from __future__ import annotations
 import asyncio
 import itertools
 import json
-import os
 import shutil
 import signal
 import sys
@@ -27,6 +26,7 @@ from backstay.errors import StoreFenced
 from backstay.events.calls import CallReturned
 from backstay.testing import START, Harness, ManualClock
 from backstay.testing_provider import FakeProvider
+from benchmarks.forking import processes, start_forking
 from examples.accounts_payable import app as payables
 from examples.accounts_payable.erp import Erp, seed
 from examples.accounts_payable.inbox_folder import InboxFolder
@@ -37,7 +37,6 @@ from examples.support_triage.demo import MAILS
 from examples.support_triage.script import honest_over_http as support_over_http
 from examples.support_triage.tests.desk import DANA, DESK
 
-ROOT = Path(__file__).parents[2]
 PARTS = 4
 """The boundaries are divided, so that they run side by side."""
 
@@ -48,6 +47,8 @@ class Scenario:
 
     app: Callable[[Models], App]
     script: Callable[[Any], Any]
+    prepare: Callable[[Path], None]
+    """Sets up the world in a home, or finds it there."""
     tell: Callable[[Harness], Coroutine[Any, Any, None]]
     check: Callable[[Harness], Coroutine[Any, Any, None]]
     agent: str
@@ -58,10 +59,13 @@ class Scenario:
 # --- scenario 2: an agent looks into a mismatch, a person accepts it, the treasurer pays ------------------------------
 
 
+def payables_at(home: Path) -> None:
+    if not (home / "erp.db").exists():
+        seed(home / "erp.db", faults=False)
+    payables.set_up(home)
+
+
 async def mismatch(it: Harness) -> None:
-    if not (it.home / "erp.db").exists():
-        seed(it.home / "erp.db", faults=False)
-    payables.set_up(it.home)
     inbox = InboxFolder(it.home / "drop", it.home, settle=0.0)
     shutil.copy(payables.INVOICES / SHORT, inbox.folder)
     await inbox.settled()
@@ -88,8 +92,11 @@ async def posted_and_paid_once(it: Harness) -> None:
 # --- scenario 4: an agent refunds with the consent of finance, and drafts the reply that a person sends ---------------
 
 
+def support_at(home: Path) -> None:
+    support.set_up(home, today=START.date())
+
+
 async def angry_customer(it: Harness) -> None:
-    support.set_up(it.home, today=START.date())
     await support.arrive(it.client, received(MAILS / DESK))
     await it.settle()
     for queue, who in (("refund-approvals", "frank"), ("replies", "maria")):
@@ -112,11 +119,11 @@ async def refunded_and_answered_once(it: Harness) -> None:
 
 SCENARIOS = {
     "scenario 2": Scenario(
-        app=payables.assisted, script=honest_over_http, tell=mismatch, check=posted_and_paid_once,
+        app=payables.assisted, script=honest_over_http, prepare=payables_at, tell=mismatch, check=posted_and_paid_once,
         agent="invoice-investigator", questions=3,
     ),
     "scenario 4": Scenario(
-        app=support.assisted, script=support_over_http, tell=angry_customer, check=refunded_and_answered_once,
+        app=support.assisted, script=support_over_http, prepare=support_at, tell=angry_customer, check=refunded_and_answered_once,
         agent="support-agent", questions=5,
     ),
 }  # fmt: skip
@@ -130,6 +137,7 @@ async def killed_at(point: int, scenario: Scenario, home: Path) -> bool:
     async with FakeProvider(scenario.script) as provider:
         app = scenario.app(models_at(provider.url))
         it = Harness(app, home, ManualClock())
+        scenario.prepare(home)
         await it.open(crash_at=point)
         try:
             await scenario.tell(it)
@@ -152,6 +160,7 @@ def models_at(url: str) -> Models:
 
 async def go_on(it: Harness, scenario: Scenario) -> None:
     """Another worker takes over and gets to the end; all is as it should be, and replays to what was recorded."""
+    scenario.prepare(it.home)
     await it.open()
     await it.settle()
     await scenario.tell(it)
@@ -194,6 +203,7 @@ async def test_killed_at_any_boundary_nothing_happens_twice_and_no_recorded_answ
     assert 5 < killed < 20
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGKILL is POSIX")
 @pytest.mark.parametrize(
     ("name", "question"), [(name, n) for name, it in SCENARIOS.items() for n in range(it.questions)]
 )
@@ -202,12 +212,14 @@ async def test_killed_while_the_model_answers_only_that_question_is_asked_again(
 ) -> None:
     scenario = SCENARIOS[name]
     async with FakeProvider(scenario.script, faults={question + 1: "hang"}) as provider:
-        command = (sys.executable, __file__, str(tmp_path), provider.url, name)
-        worker = await asyncio.create_subprocess_exec(*command, env={**os.environ, "PYTHONPATH": str(ROOT)})
-        while len(provider.requests) <= question and worker.returncode is None:
+        start_forking(__name__, "pydantic_ai.models.openai", "openai")
+        worker = processes.Process(target=live, args=(name, tmp_path, provider.url), daemon=True)
+        worker.start()
+        while len(provider.requests) <= question and worker.is_alive():
             await asyncio.sleep(0.01)
         worker.kill()
-        assert await worker.wait() == -signal.SIGKILL
+        worker.join()
+        assert worker.exitcode == -signal.SIGKILL
         it = Harness(scenario.app(models_at(provider.url)), tmp_path, ManualClock.of_store(tmp_path))
         await go_on(it, scenario)
     asked = questions(provider)
@@ -215,12 +227,14 @@ async def test_killed_while_the_model_answers_only_that_question_is_asked_again(
     assert len(asked) == scenario.questions + 1
 
 
-async def live(home: str, url: str, name: str) -> None:
+def live(name: str, home: Path, url: str) -> None:
     """What the worker does that is killed."""
-    it = Harness(SCENARIOS[name].app(models_at(url)), Path(home), ManualClock())
-    await it.open()
-    await SCENARIOS[name].tell(it)
 
+    async def case() -> None:
+        scenario = SCENARIOS[name]
+        scenario.prepare(home)
+        it = Harness(scenario.app(models_at(url)), home, ManualClock())
+        await it.open()
+        await scenario.tell(it)
 
-if __name__ == "__main__":
-    asyncio.run(live(*sys.argv[1:]))
+    asyncio.run(case())

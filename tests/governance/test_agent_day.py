@@ -19,6 +19,7 @@ from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, Turn, call, finish
 from backstay.errors import AuthorError, StoreFenced
 from backstay.governance.budgets import Use
+from backstay.store.views import system_events
 from backstay.testing import Harness, harness
 
 TODAY = "2026-01-05"
@@ -229,6 +230,49 @@ async def test_a_call_that_is_tried_again_counts_once() -> None:
         assert (used(it).calls, used(it).effects) == (5, 1)
 
 
+@pytest.mark.parametrize(
+    ("usd", "reason", "spent"), [("0.35", "goal-met", "0.30"), ("0.25", "limit", "0.20"), ("0.15", "limit", "0")]
+)
+async def test_an_attempt_whose_answer_was_lost_counts_with_the_next(usd: str, reason: str, spent: str) -> None:
+    """Ten cents may be lost: the same question is asked again only where twenty are left."""
+    lost: list[str] = []
+
+    def script(asked: Asked) -> Turn:
+        if not lost:
+            lost.append("an answer")
+            return RuntimeError("cut off")
+        return END if any(message.role == "model" for message in asked.messages) else LOOK
+
+    async with harness(app_with(AgentDay("clerk", usd=usd), script=script, usd="0.10")) as it:
+        case = await it.start("clerk", input="go")
+        await it.advance("1m")
+        assert (await it.result(case))["reason"] == reason
+        assert used(it).usd == Decimal(spent)
+
+
+async def test_a_cancelled_case_sets_nothing_aside_any_more() -> None:
+    """Its question hangs while it is cancelled: what was reserved for it is free again."""
+    asked = asyncio.Event()
+
+    class Hangs(ScriptedModel):
+        async def answer(self, asked_: Asked) -> Any:
+            if asked.is_set():
+                return await super().answer(asked_)
+            asked.set()
+            await asyncio.Event().wait()
+            raise AssertionError
+
+    app = App("days", workflows=[agent()], policy=RULES, budgets=[AgentDay("clerk", usd="0.25")],
+              models=Models(careful=Hangs((LOOK, END), usd="0.10")))  # fmt: skip
+    async with harness(app) as it:
+        case = await it.client.start("clerk", {"input": "go"})
+        await asked.wait()
+        assert used(it).usd == Decimal("0.10")
+        await it.cancel(case, by="ann")
+        assert used(it) == Use()
+        assert (await run(it))["reason"] == "goal-met"
+
+
 # --- the journal is the truth ---------------------------------------------------------------------------
 
 
@@ -284,6 +328,13 @@ async def _counts(turns: list[Any], calls: int, effects: int, crash: int) -> Non
         assert used(it) == live
         assert live.calls <= calls
         assert live.effects <= effects
+
+
+async def test_each_change_of_a_budget_is_recorded_once(tmp_path: Path) -> None:
+    for budgets in ([AgentDay("clerk", usd="5")], [AgentDay("clerk", usd="5")], [AgentDay("clerk", calls=7)], [], []):
+        async with harness(app_with(*budgets), tmp_path) as it:
+            told = [each.detail for each in system_events(it.client._reader, "agent-day")]  # type: ignore[attr-defined]
+    assert told == [{"usd": "5"}, {"calls": "7"}, None]
 
 
 # --- declared -------------------------------------------------------------------------------------------

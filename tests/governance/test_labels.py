@@ -76,7 +76,7 @@ class Plain:
         )
 
 
-@settings(max_examples=400)
+@settings(max_examples=300, deadline=None)
 @given(STEPS, st.sampled_from([1, 20, 65_536]))
 def test_what_labels_say_is_what_a_plain_search_says(steps: Any, block: int) -> None:
     whole, module.BLOCK = module.BLOCK, block  # type: ignore[misc]

@@ -126,6 +126,7 @@ CALLS: dict[str, Callable[[Client, str], Any]] = {
     "switches": lambda client, item: client.switches,
     "undelegate": lambda client, item: client.undelegate("bea", "ops"),
     "wait": lambda client, item: client.wait(item.partition("/")[0]),
+    "watch": lambda client, item: client.watch(item.partition("/")[0]),
     "waits_of": lambda client, item: client.waits_of(item.partition("/")[0]),
 }
 """Every public name of the client, asked for something that is another's."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -88,3 +89,27 @@ async def test_no_write_begins_once_the_switch_is_pulled_and_reading_goes_on(wri
         await it.client.switch("effect:write", off=False, by="ann", reason="it is over")
         await it.settle()
         assert {run.status for run in it.client.runs()} == {"finished"}
+
+
+@action(effect="write")
+def change_slowly(number: int, key: IdempotencyKey) -> int:
+    began.append("write")
+    time.sleep(0.02)
+    return number
+
+
+@workflow
+async def slow(number: int) -> int:
+    return await change_slowly(number)
+
+
+async def test_a_write_that_waits_for_a_thread_does_not_begin_either() -> None:
+    began.clear()
+    async with harness(App("threads", workflows=[slow])) as it:
+        await asyncio.gather(*(it.client.start(slow, {"number": each}) for each in range(600)))
+        while began.count("write") < 100:
+            await asyncio.sleep(0)
+        await it.client.switch("effect:write", off=True, by="ann", reason="incident 7")
+        pulled = len(began)
+        await it.settle()
+        assert len(began) == pulled < 600

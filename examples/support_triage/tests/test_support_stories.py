@@ -10,7 +10,8 @@ import pytest
 from backstay import Models
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, Turn, call, finish
-from examples.support_triage.app import app, assisted
+from backstay.governance.policy import Facts, Policy
+from examples.support_triage.app import POLICY, app, assisted
 from examples.support_triage.arrivals import received
 from examples.support_triage.demo import MAILS
 from examples.support_triage.models import Mail
@@ -321,3 +322,43 @@ async def test_private_values_of_the_customer_reach_no_model(home: Path) -> None
         await it.arrives(LAMP)
         said = str([asked.messages for asked in model.asked])
         assert ("Dana Cole" in said, DANA in said, "flickered" in said) == (False, False, True)
+
+
+# --- what may happen without a person -----------------------------------------------------------------------------
+
+REFUND = {"amount": "50", "currency": "EUR", "within_policy": True}
+BY_AGENT = ("support-agent", "propose")
+SITUATIONS: dict[str, tuple[Facts, dict[str, object], str]] = {
+    "at the limit": (Facts("issue_refund", "irreversible", "refund_order"), REFUND, "allow"),
+    "at the limit, by the agent": (Facts("issue_refund", "irreversible", "refund_order", *BY_AGENT), REFUND, "allow"),
+    "above the limit": (
+        Facts("issue_refund", "irreversible", "refund_order", *BY_AGENT), REFUND | {"amount": "50.01"}, "hold",
+    ),
+    "another currency": (Facts("issue_refund", "irreversible", "refund_order"), REFUND | {"currency": "USD"}, "hold"),
+    "too late": (Facts("issue_refund", "irreversible", "refund_order"), REFUND | {"within_policy": False}, "hold"),
+    "by another workflow": (Facts("issue_refund", "irreversible", "triage_mail"), REFUND, "hold"),
+    "no amount": (Facts("issue_refund", "irreversible", "refund_order"), {"currency": "EUR"}, "deny"),
+    "a person's reply": (Facts("send_reply", "irreversible", "triage_mail"), {"source": "person"}, "allow"),
+    "a template": (Facts("send_reply", "irreversible", "triage_mail"), {"source": "template"}, "allow"),
+    "a draft": (Facts("send_reply", "irreversible", "triage_mail"), {"source": "draft"}, "hold"),
+    "by an agent": (Facts("send_reply", "irreversible", "triage_mail", *BY_AGENT), {"source": "person"}, "hold"),
+    "writing a draft": (Facts("draft_reply", "write", "support-agent", *BY_AGENT), {}, "allow"),
+    "another agent's draft": (Facts("draft_reply", "write", "other", "other", "propose"), {}, "hold"),
+    "another write of the agent": (Facts("close_ticket", "write", "support-agent", *BY_AGENT), {}, "hold"),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SITUATIONS)
+@pytest.mark.parametrize(("today", "over"), [("2027-12-31T23:00:00Z", False), ("2028-01-01T00:00:00Z", True)])
+def test_what_the_rules_say(name: str, today: str, over: bool) -> None:
+    facts, args, verdict = SITUATIONS[name]
+    expires = over and facts.effect == "irreversible"
+    assert Policy(POLICY).decide(facts, lambda: today, args).verdict == ("hold" if expires else verdict)
+
+
+async def test_a_small_refund_that_comes_too_late_waits_for_finance(home: Path) -> None:
+    async with desk(home, app) as it:
+        await it.arrives(CONTRACT)
+        await it.fills_in("triage", intent="refund")
+        await it.fills_in("billing", verdict="refund", order="ORD-2001", amount="40", text="40 EUR come back.")
+        assert (it.refunds(), it.queues()) == ([], ["refund-approvals"])

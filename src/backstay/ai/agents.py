@@ -101,7 +101,8 @@ class Agent(Workflow[..., Any], Generic[Out]):
         self._check()
 
     def __call__(self, *args: Any, **named: Any) -> Start[Any]:
-        return Start(workflow=self.name, args={"input": args[0] if args else named}, returns=self.returns)
+        case = args[0] if args else named.get("input", named)
+        return Start(workflow=self.name, args={"input": case}, returns=self.returns)
 
     def __repr__(self) -> str:
         return f"<agent {self.name}>"

@@ -12,8 +12,7 @@ from collections.abc import AsyncGenerator, Callable, Generator, Mapping, Sequen
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from dataclasses import dataclass
 from importlib import import_module
-from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from backstay.ai.credentials import filled, variable
 from backstay.ai.tool_file import HINTS, Definition
@@ -157,9 +156,19 @@ class Connection:
             else:
                 program, *words = self.command
                 env = {name: variable(name, self.name) for name in self.env}
-                said = sys.__stderr__ or stack.enter_context(Path(os.devnull).open("w"))  # sys.stderr may be no file
-                transport = stdio_client(StdioServerParameters(command=program, args=words, env=env), errlog=said)
+                started = StdioServerParameters(command=program, args=words, env=env)
+                transport = stdio_client(started, errlog=stack.enter_context(_error_output()))
             yield (await stack.enter_async_context(Client(transport, cache=None))).session
+
+
+@contextmanager
+def _error_output() -> Generator[TextIO, None, None]:
+    """Where a server's error output goes: to the worker's own, if there is one. `sys.stderr` may be no file."""
+    if sys.__stderr__ is not None:
+        yield sys.__stderr__
+        return
+    with open(os.devnull, "w") as nowhere:
+        yield nowhere
 
 
 def _definition(tool: Tool) -> Definition:

@@ -208,14 +208,19 @@ def _plain(answer: CallToolResult) -> Json:
 
 def _file(part: Any) -> ToolFileEntry:
     if part.type == "resource_link":
-        return ToolFileEntry(kind="link", type=part.mime_type or "", uri=str(part.uri), name=_cut(part.name, WORDS))
+        kind, where, name = _short(part.mime_type or ""), _short(str(part.uri)), _short(part.name)
+        return ToolFileEntry(kind="link", type=kind, uri=where, name=name)
     if part.type != "resource":
-        return ToolFileEntry(kind=part.type, type=part.mime_type, **_address(part.data))
+        return ToolFileEntry(kind=part.type, type=_short(part.mime_type), **_address(part.data))
     held = part.resource
     text = getattr(held, "text", None)
     known = _address(held.blob) if text is None else _of(text.encode("utf-8", "surrogatepass"))
     return ToolFileEntry(
-        kind="resource", type=held.mime_type or "", uri=str(held.uri), text=_cut(text or "", ANSWER // FILES), **known
+        kind="resource",
+        type=_short(held.mime_type or ""),
+        uri=_short(str(held.uri)),
+        text=_cut(text or "", ANSWER // FILES),
+        **known,
     )
 
 

@@ -9,27 +9,44 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
-from backstay.actions import Action
+from backstay.actions import Action, Rate
 from backstay.ai.asking import ask_model
-from backstay.ai.providers import Asked, ModelMissing, complete, connect, cost_nothing, disconnect, published
+from backstay.ai.providers import (
+    AnswerTooSlow,
+    Asked,
+    ModelMissing,
+    complete,
+    connect,
+    cost_nothing,
+    disconnect,
+    published,
+)
 from backstay.ai.replies import heard
 from backstay.ai.transcripts import Allowance, Message, Reply
 from backstay.errors import AuthorError, BudgetCrossed, NotRetryable
-from backstay.types import Duration, IdempotencyKey, Mask, seconds
+from backstay.turnstile import Turnstile
+from backstay.types import Duration, IdempotencyKey, Mask, Progress, seconds
 
 if TYPE_CHECKING:
     from pydantic_ai.models import Model as ProviderModel
 
 MILLION: Final = Decimal(1_000_000)
 
+SILENT: Final = Progress()
+"""For who asks a model where nobody watches."""
+
 REMEMBERED: Final = 1000
 """Questions of which it is known what their lost attempts may have cost; a new process knows of none."""
+
+
+ANSWER_SECONDS: Final = 300.0
+"""An answer may take so long as a whole, however steadily it comes."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,12 +84,17 @@ class Player(Protocol):
     async def answer(self, asked: Asked) -> Reply:
         """Answer a request in which private values are pseudonyms, as they then are in the reply.
 
+        What it says meanwhile may be told to `asked.progress`.
         Raises ModelMissing where another may stand in, NotRetryable, or any other error where another attempt may help.
         """
         ...
 
     def worst(self, size: int) -> Decimal | None:
         """The most that a request of so many bytes may cost; None when nobody can tell."""
+        ...
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Within it a question may be sent; entering waits for that."""
         ...
 
     async def close(self) -> None:
@@ -96,11 +118,17 @@ class Model:
     """What a request counts against a money limit while its price is not known."""
     answer_tokens: int = 4096
     timeout: Duration = "2m"
+    """It may be silent for so long."""
+    stream: bool = True
+    """False for a server that cannot send its answer as it comes, or does not say then what it used, or that it ended."""
     classes: frozenset[str] = frozenset()
     """Data classes that may be sent to it in clear; of all others it sees pseudonyms."""
     fallback: str = ""
     """The role that answers when this one cannot be had."""
     concurrency: int | None = None
+    """So many questions at once; the others wait."""
+    rate: Rate | None = None
+    """So many questions in so long, evenly spread; the others wait."""
     temperature: float | None = None
 
     @cached_property
@@ -108,23 +136,26 @@ class Model:
         return connect(self.name, self.url, os.environ.get(self.key, "") if self.key else "", seconds(self.timeout))
 
     @cached_property
-    def _turns(self) -> asyncio.Semaphore | None:
-        return asyncio.Semaphore(self.concurrency) if self.concurrency else None
+    def _turnstile(self) -> Turnstile:
+        return Turnstile(self)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """Wait for a place, and for the next moment that the rate allows."""
+        return self._turnstile.turn()
 
     async def answer(self, asked: Asked) -> Reply:
         """Send the request."""
         settings: dict[str, Any] = {"max_tokens": self.answer_tokens, "timeout": seconds(self.timeout)}
         if self.temperature is not None:
             settings["temperature"] = self.temperature
-        async with self._turns or nullcontext():
-            reply = await complete(self.provider, asked, settings)
+        reply = await complete(self.provider, asked, settings, stream=self.stream)
         if self.price is None:
             return reply
         return reply.model_copy(update={"usd": self.price.of(reply.input_tokens, reply.output_tokens)})
 
     async def close(self) -> None:
         """Close its connections."""
-        self.__dict__.pop("_turns", None)
+        self.__dict__.pop("_turnstile", None)
         provider = self.__dict__.pop("provider", None)
         if provider is not None:
             await disconnect(provider)
@@ -186,19 +217,22 @@ class Models:
             await player.close()
 
     async def ask(
-        self, role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask, key: IdempotencyKey
+        self, role: str, system: str, messages: list[Message], tools: str, left: Allowance, mask: Mask, key: IdempotencyKey,
+        progress: Progress = SILENT,
     ) -> Reply:  # fmt: skip
         """Let the model that plays a role answer, or whoever stands in for it."""
         if role not in self.roles:
             raise NotRetryable(f"no model plays the role {role!r}; configured: {', '.join(self.roles) or 'none'}")
-        asked, failed = Asked(system=system, messages=messages, tools=tools), list[Exception]()
+        asked = Asked(system=system, messages=messages, tools=tools, progress=progress)
+        failed = list[Exception]()
         for name in self._line(role):
             player, lost = self.roles[name], self._lost.get(key, Cost())
             seen = asked.hidden(mask, player.classes)
             worst = _within(name, player, seen, left, lost)
-            self._lose(key, lost + worst)  # whatever ends this attempt, unless it is known to have cost nothing
             try:
-                reply = await player.answer(seen)
+                async with player.turn():
+                    self._lose(key, lost + worst)  # whatever ends this attempt, unless it is known to have cost nothing
+                    reply = await _answer(name, player, seen)
             except Exception as error:
                 if cost_nothing(error):
                     self._lose(key, lost)
@@ -218,6 +252,20 @@ class Models:
             self._lost[key] = cost
         if len(self._lost) > REMEMBERED:
             del self._lost[next(iter(self._lost))]
+
+
+async def _answer(role: str, player: Player, asked: Asked) -> Reply:
+    """What a player answers; that it begins and that all was said is told."""
+    asked.progress("begun", role)
+    try:
+        async with asyncio.timeout(ANSWER_SECONDS) as limit:
+            reply = await player.answer(asked)
+    except TimeoutError as error:
+        if not limit.expired():
+            raise
+        raise AnswerTooSlow(f"the answer was not complete after {ANSWER_SECONDS:g} s") from error
+    asked.progress("done")
+    return reply
 
 
 def _within(role: str, player: Player, asked: Asked, left: Allowance, lost: Cost) -> Cost:

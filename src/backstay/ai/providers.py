@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cached_property, partial
 from typing import TYPE_CHECKING, Any, Final, cast
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 from backstay.ai.transcripts import Message, Reply, ToolCall
 from backstay.canonical import digest
 from backstay.errors import NotRetryable
-from backstay.types import Json, Mask
+from backstay.types import Json, Mask, Progress
 
 if TYPE_CHECKING:
     from pydantic_ai.messages import ModelMessage, ModelResponse
@@ -38,6 +38,10 @@ class ModelMissing(NotRetryable):
     """A model cannot be had as it is configured: no key, no library, not known to its provider. Another can stand in."""
 
 
+class AnswerTooSlow(Exception):
+    """An answer came, and did not come to its end."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Asked:
     """One request to a model."""
@@ -46,6 +50,8 @@ class Asked:
     messages: list[Message]
     tools: str
     """JSON text: a list of objects with name, description, arguments."""
+    progress: Progress = field(default_factory=Progress, compare=False)
+    """Hears the answer while it comes."""
 
     @cached_property
     def offered(self) -> dict[str, Json]:
@@ -98,11 +104,15 @@ def connect(name: str, url: str | None, key: str, timeout: float) -> Model:
             return infer_model(name)
         from openai import AsyncOpenAI
         from pydantic_ai.models.openai import OpenAIChatModel
+        from pydantic_ai.profiles.openai import OpenAIModelProfile
         from pydantic_ai.providers.openai import OpenAIProvider
 
         own = key or ("none" if url is not None else None)  # a server of one's own wants something, and takes anything
         client = AsyncOpenAI(base_url=url, api_key=own, max_retries=0, timeout=timeout)
-        return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client))
+        whole = OpenAIModelProfile(
+            openai_chat_streaming_requires_finish_reason=True
+        )  # else a cut answer looks complete
+        return OpenAIChatModel(model, provider=OpenAIProvider(openai_client=client), profile=whole)
     except ImportError as error:
         raise ModelMissing(f"model {name!r} needs another package: {error}") from error
     except Exception as error:
@@ -119,13 +129,17 @@ async def disconnect(model: Model) -> None:
         await close()
 
 
-async def complete(model: Model, asked: Asked, settings: Mapping[str, Any]) -> Reply:
-    """Send one request; raises NotRetryable when the provider refuses it for good, ModelMissing when it would any other."""
+async def complete(model: Model, asked: Asked, settings: Mapping[str, Any], *, stream: bool = True) -> Reply:
+    """Send one request; raises NotRetryable when the provider refuses it for good, ModelMissing when it would any other.
+
+    stream: have the answer sent as it comes, and tell it; it counts only once it is complete.
+    """
     from pydantic_ai.direct import model_request
     from pydantic_ai.exceptions import ModelHTTPError, UserError
 
+    send = partial(_streamed, asked.progress) if stream else model_request
     try:
-        response = await model_request(
+        response = await send(
             model, _messages(asked), model_settings=cast("Any", dict(settings)), model_request_parameters=_offer(asked)
         )
     except ModelHTTPError as error:
@@ -137,6 +151,26 @@ async def complete(model: Model, asked: Asked, settings: Mapping[str, Any]) -> R
     except UserError as error:
         raise NotRetryable(str(error)) from error
     return _reply(response)
+
+
+async def _streamed(progress: Progress, model: Model, messages: list[ModelMessage], **asked: Any) -> ModelResponse:
+    """The whole answer of a model; what it says and which tools it asks for is told as it comes."""
+    from pydantic_ai.direct import model_request_stream
+    from pydantic_ai.messages import PartDeltaEvent, PartStartEvent, TextPart, TextPartDelta, ToolCallPart
+
+    async with model_request_stream(model, messages, **asked) as stream:
+        async for event in stream:
+            match event:
+                case (
+                    PartStartEvent(part=TextPart(content=text))
+                    | PartDeltaEvent(delta=TextPartDelta(content_delta=text))
+                ):
+                    progress("text", text)
+                case PartStartEvent(part=ToolCallPart(tool_name=name)):
+                    progress("tool", name)
+                case _:  # thoughts, arguments, ends: nothing of these is told
+                    pass
+        return stream.get()
 
 
 def cost_nothing(error: Exception) -> bool:

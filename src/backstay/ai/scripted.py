@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from decimal import Decimal
 from typing import Any, Final, TypeAlias
 
@@ -43,8 +45,16 @@ class ScriptedModel:
             raise turn
         text = turn if isinstance(turn, str) else ""
         calls = [] if isinstance(turn, str) else [turn] if isinstance(turn, ToolCall) else list(turn)
+        for word in re.findall(r"\S+\s*|\s+", text):
+            asked.progress("text", word)
+        for wanted in calls:
+            asked.progress("tool", wanted.tool)
         sent = sum(len(message.text) for message in asked.messages) // 4
         return Reply(text=text, calls=calls, model=SCRIPTED, usd=self._usd, input_tokens=sent, output_tokens=50)
+
+    def turn(self) -> AbstractAsyncContextManager[None]:
+        """It is never busy."""
+        return nullcontext()
 
     async def close(self) -> None:
         """It has no connections."""

@@ -19,6 +19,8 @@ from backstay.cli import (
     directory,
     evals,
     items,
+    mcp,
+    memory,
     metrics,
     people,
     policies,
@@ -72,7 +74,9 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
 """(heading in the help, name, function) of every command that is not in a group, in the order of the help."""
 
 GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
+    ("Run", "mcp", mcp.app),
     ("Operate", "switch", switching.app),
+    ("Operate", "memory", memory.app),
     ("Say who may", "people", directory.app),
     ("Say who may", "policy", policies.app),
     ("Say who may", "autonomy", agency.app),

@@ -38,7 +38,7 @@ def check(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -
             "rules": len(loaded.policy.rules), "situations": len(found.situations), "unreachable": found.unreachable,
             "expired": found.expired, "overlaps": [[one, other, told(where)] for one, other, where in found.overlaps],
             "without_a_person": [told(each) for each in alone],
-            "tests": len(tests), "failed_tests": [said(test, rule) for test, rule in failed],
+            "tests": len(tests), "failed_tests": [{"rule": test.rule, "fails": said(test, rule)} for test, rule in failed],
         })  # fmt: skip
         return REFUSED if found.unreachable or failed else OK
     for rule in found.unreachable:

@@ -25,6 +25,7 @@ standard output and nothing else; an error is `{"error": {"code", "message", "fi
 whoever the key stands for, and `--as` can name nobody else; commands that only show something check it too ([roles](roles.md)).
 Two exceptions: `dev --json` and `demo --json` without
 `--once` run until they are stopped; `dev` prints one JSON value per line as things happen.
+`mcp serve` keeps standard output for its protocol, and prints such lines on standard error.
 
 An id may be abbreviated to four or more characters of its beginning or end, as the lists do. An item is `RUN/COMMAND`, or just
 `RUN` when only one thing waits there.

@@ -19,6 +19,7 @@ from backstay.engine.gateway import Alert, Gateway
 from backstay.engine.items import Notice
 from backstay.engine.runner import Runner
 from backstay.engine.sessions import Session
+from backstay.engine.streams import Piece
 from backstay.errors import AuthorError, StoreLocked
 from backstay.governance.budgets import AgentDay, Days, Limits
 from backstay.governance.detectors import DEFAULT, DataClass, Detector
@@ -130,11 +131,13 @@ class App:
         synchronous: str = "FULL",
         resume: bool = True,
         on_commit: Callable[[int], None] | None = None,
+        on_stream: Callable[[Piece], Any] | None = None,
     ) -> AsyncGenerator[Client, None]:
         """Own the store in `home`, resume what was left, and give the client.
 
         resume: False only opens it, to decide or look while nothing runs. on_commit: called in the writer's thread after
-        each commit with its number. Raises StoreLocked when another process has it, StoreMismatch, StoreUnavailable.
+        each commit with its number. on_stream: called with each piece of what a model says, while it says it.
+        Raises StoreLocked when another process has it, StoreMismatch, StoreUnavailable.
         """
         folder = Path(home)
         make_folder(folder)
@@ -145,6 +148,7 @@ class App:
             reader = Reader(folder / STORE_FILE)
             try:
                 runner = self._runner(folder, journal, reader, clock)
+                runner.gateway.streams.on_stream = on_stream
                 if resume:
                     await runner.agents.spending.load()
                     await runner.resume()
@@ -157,6 +161,7 @@ class App:
                 finally:
                     self._client = None
                     await runner.stop()
+                    runner.gateway.streams.close()
                     await journal.drain()
                     for supplier in self.suppliers:
                         await supplier.close()

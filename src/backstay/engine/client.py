@@ -19,8 +19,10 @@ from backstay.engine.desk import EARLY_SCHEMA, LISTED, check_answer, clean
 from backstay.engine.drills import Drills
 from backstay.engine.erasure import Erasure
 from backstay.engine.frames import Open, model_schema
+from backstay.engine.memories import Remembering
 from backstay.engine.registry import Registry
 from backstay.engine.sessions import Sessions
+from backstay.engine.watching import Watching
 from backstay.errors import Conflict, NotAllowed
 from backstay.events import Refs
 from backstay.governance.keys import id_of
@@ -31,7 +33,7 @@ from backstay.store.views import Run, Stored, find_run, read_events, read_run
 from backstay.types import Json
 
 
-class Client(Drills, Registry, Auditors, Erasure, Sessions, Autonomies):
+class Client(Drills, Registry, Auditors, Erasure, Sessions, Autonomies, Remembering, Watching):
     """Everything that may be asked of one store. Methods that change something take `by`, the person or service.
 
     The client that `App.open` gives is the hand of the process that owns the store's files: each change names who asks

@@ -71,6 +71,8 @@ METHODS: Final[Mapping[str, frozenset[str]]] = {
     "undelegate": frozenset({"from_", "to", "queue", "by"}),
     "checkpoint": frozenset({"by"}),
     "erase": frozenset({"person", "by", "reason", "force"}),
+    "forget": frozenset({"item", "by", "reason"}),
+    "forget_expired": frozenset({"by"}),
 }
 """Everything that may be asked through the port, with the arguments of each; the names are the client's."""
 
@@ -313,6 +315,12 @@ class RemoteClient:
 
     async def erase(self, person: str, *, by: str, reason: str, force: bool = False) -> Erased:
         return await self._ask("erase", person=person, by=by, reason=reason, force=force)
+
+    async def forget(self, item: str, *, by: str, reason: str) -> None:
+        await self._ask("forget", item=item, by=by, reason=reason)
+
+    async def forget_expired(self, *, by: str) -> int:
+        return await self._ask("forget_expired", by=by)
 
     async def _ask(self, method: str, **args: Json) -> Any:
         line = json.dumps({"token": self._token, "method": method, "args": args}).encode() + b"\n"

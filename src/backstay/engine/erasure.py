@@ -19,6 +19,7 @@ from backstay.events import SystemRecorded
 from backstay.store.database import Reader
 from backstay.store.journal import SYSTEM, Write
 from backstay.store.keyring import People, people_of
+from backstay.store.memories import remembered
 from backstay.store.views import ENDED
 
 
@@ -70,6 +71,7 @@ class Erasure(Desk):
             told = reason.replace(person, f"person {people[0]}")  # it must not name whom it makes unnameable
             done = Erased(people=[*people], values=found.values, runs=sorted(runs), open=still, by=who, reason=told)
             await self._commit(person, people, done)
+            await asyncio.to_thread(_forget, self._reader.path.parent, people)
             if self._runner.journal.unscrubbed:
                 raise StoreUnavailable(
                     "the key is erased, but its bytes may still lie in free space of the file "
@@ -138,6 +140,13 @@ def _check_open(runs: list[str], force: bool) -> None:
             f"{len(runs)} run(s) about this person are open ({listed}); let them end, or force it: they then stop where they "
             "next need a value, and can only be cancelled"
         )
+
+
+def _forget(home: Path, people: People) -> None:
+    """What is remembered with their pseudonyms is of no use without them."""
+    with remembered(home, readonly=False) as memories:
+        if memories is not None:
+            memories.forget_people(people)
 
 
 def _about(store: Path, people: People) -> Found:

@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import asyncio
 import inspect
-from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
-from functools import partial
 from time import perf_counter_ns
 from typing import Any, Literal, TypeAlias, cast
 
 from backstay import events as ev
-from backstay.actions import Action
+from backstay.actions import Action, pause_of
 from backstay.canonical import digest
 from backstay.engine.frames import Open
-from backstay.engine.limits import Breakers, Turnstile
+from backstay.engine.limits import Breakers
 from backstay.engine.stages import STAGES, Case, Gate, Refusal
-from backstay.engine.threads import Threads
+from backstay.engine.streams import Streams
+from backstay.engine.threads import Begun, Threads
 from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
 from backstay.events import Fault, Refs
 from backstay.governance.approvals import proposal_digest
@@ -36,6 +37,7 @@ from backstay.store.clock import Clock
 from backstay.store.journal import Write
 from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
+from backstay.turnstile import Turnstile
 from backstay.types import Happened, Json, seconds
 
 Step: TypeAlias = Coroutine[Any, Any, None]
@@ -74,11 +76,11 @@ class Gateway:
         self.actions, self.clock, self.payloads = actions, clock, payloads
         self.policy, self.granted, self.limits = policy, policy, limits
         self.queues = queues or Queues()
-        self.switches, self.days = Switches(), Days()
+        self.switches, self.days, self.streams = Switches(), Days(), Streams()
         self.breakers = Breakers(clock)
         self.on_breaker: Callable[[str, bool], Awaitable[None]] | None = None
         self._on_alert = on_alert
-        self._threads = Threads()
+        self._threads, self.writing_threads = Threads(), Threads()
         self._turnstiles = {
             name: Turnstile(action) for name, action in actions.items() if action.concurrency or action.rate
         }
@@ -107,10 +109,14 @@ class Gateway:
     def _pass(self, gate: Gate, *, done: bool | None = None) -> Step:
         """Through the stages to the call, once its turn has come: what changed while it waited for it counts."""
         turnstile = self._turnstiles.get(gate.name)
-        return self._stages(gate, done) if turnstile is None else self._in_turn(gate, done, turnstile)
+        threads = None if gate.action.is_async or gate.action.effect == "read" else self.writing_threads
+        at_once = turnstile is None and threads is None
+        return self._stages(gate, done) if at_once else self._in_turn(gate, done, turnstile, threads)
 
-    async def _in_turn(self, gate: Gate, done: bool | None, turnstile: Turnstile) -> None:
-        async with turnstile.turn():
+    async def _in_turn(
+        self, gate: Gate, done: bool | None, turnstile: Turnstile | None, threads: Threads | None
+    ) -> None:
+        async with turnstile.turn() if turnstile else nullcontext(), threads.places if threads else nullcontext():
             await self._stages(gate, done)
 
     def _stages(self, gate: Gate, done: bool | None) -> Step:
@@ -147,8 +153,7 @@ class Gateway:
             await self._intend(gate, key)
         elif gate.action.key_parameter:
             key = self.key(gate)
-        if gate.action.mask_parameter is not None:
-            gate.values[gate.action.mask_parameter] = self.payloads.mask(gate.case.machine.secrets)
+        gate.fill(self)
         begun = perf_counter_ns()
         try:
             result = gate.action.write_result(await self._invoke(gate.action, gate.action.fn, gate.values, key))
@@ -183,7 +188,9 @@ class Gateway:
             values = {**values, action.key_parameter: key}
         if not action.is_async:
             async with asyncio.timeout(action.timeout_seconds):
-                return await self._threads.run(function, **values)
+                if action.effect == "read":
+                    return await self._threads.run(function, **values)
+                return await self.writing_threads.run_now(function, **values)  # its place was taken before the stages
         coroutine = function(**values)
         try:
             first = coroutine.send(None)
@@ -296,7 +303,7 @@ class Gateway:
                     gate, f"it failed with {fault.type}: {fault.message}; it is never retried on its own"
                 )
         elif self._may_retry(action, leaf):
-            await self._retry_later(gate, fault)
+            await self._retry_later(gate, fault, pause_of(error))
         else:
             await self._give_up(gate, fault)
 
@@ -315,10 +322,10 @@ class Gateway:
         limit = self.clock.stamp_after(-seconds(action.retry.deadline))
         return leaf.first_at > limit
 
-    async def _retry_later(self, gate: Gate, fault: Fault) -> None:
+    async def _retry_later(self, gate: Gate, fault: Fault, pause: float) -> None:
         leaf, retry = gate.leaf, gate.action.retry
         attempt = leaf.attempt + 1 if gate.action.effect == "read" else leaf.attempt
-        due = self.clock.stamp_after(retry.delay(attempt - leaf.spent, self.clock.chance()))
+        due = self.clock.stamp_after(retry.delay(attempt - leaf.spent, self.clock.chance(), pause))
         at = self.clock.stamp()
         event = ev.AttemptFailed(
             at=at, command=leaf.id, site=leaf.site, action=gate.name, attempt=attempt, fault=fault, retry_at=due,
@@ -464,27 +471,6 @@ class Gateway:
         except Exception as error:
             loop = asyncio.get_running_loop()
             loop.call_exception_handler({"message": f"{hook} listener failed: {error!r}", "exception": error})
-
-
-class Begun:
-    """A coroutine that has already taken its first step and waits for `first`; awaiting it goes on from there."""
-
-    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
-        self._coroutine, self._first = coroutine, first
-
-    def __await__(self) -> Generator[Any, Any, Any]:
-        awaited, coroutine = self._first, self._coroutine
-        while True:
-            try:
-                sent = yield awaited
-            except BaseException as error:
-                step: Callable[[], Any] = partial(coroutine.throw, error)
-            else:
-                step = partial(coroutine.send, sent)
-            try:
-                awaited = step()
-            except StopIteration as stop:
-                return stop.value
 
 
 class NotDeployed(Exception):

@@ -1,41 +1,13 @@
-"""What holds an action back apart from rules: its concurrency, its rate, and its circuit breaker."""
+"""What holds an action back apart from rules and its turnstile: its circuit breaker."""
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import AsyncGenerator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, Literal
 
 from backstay.actions import Action
 from backstay.store.clock import Clock
 from backstay.types import seconds
-
-
-class Turnstile:
-    """Lets an action's calls through no more at once, and no faster, than it declared."""
-
-    def __init__(self, action: Action[Any]) -> None:
-        self._places = asyncio.Semaphore(action.concurrency) if action.concurrency else None
-        self._gap = seconds(action.rate.per) / action.rate.calls if action.rate else 0.0
-        self._next = 0.0
-
-    @asynccontextmanager
-    async def turn(self) -> AsyncGenerator[None, None]:
-        """Wait for a place and for the next moment that the rate allows."""
-        if self._places is not None:
-            await self._places.acquire()
-        try:
-            if self._gap:
-                moment = asyncio.get_running_loop().time()
-                self._next = max(moment, self._next + self._gap)
-                if self._next > moment:
-                    await asyncio.sleep(self._next - moment)
-            yield
-        finally:
-            if self._places is not None:
-                self._places.release()
 
 
 @dataclass(slots=True)

@@ -130,6 +130,7 @@ class Operators(People):
         self._check_scope(scope, off)
         if off:  # at once; turning on again counts only when it is committed
             switches.flip(scope, off=True, reason=reason)
+            await asyncio.sleep(0)  # what passed the gate a moment ago commits its intent before this, and so begins before
 
         def told(fault: Exception | None) -> None:
             if fault is not None:
@@ -141,6 +142,7 @@ class Operators(People):
         ended = self._runner.agents.trust.pulled(scope, by=by, reason=reason) if off else []
         await asyncio.gather(flipped, *ended)  # handed in together, so that they are in one commit
         if off:
+            await self._runner.gateway.writing_threads.begun()
             return 0
         return await self._let_go(by, f"switch {scope!r} is on again")
 

@@ -25,6 +25,7 @@ class Origins:
         self.labels.observe(started.input, untrusted=started.outside or (), spoken=True)
         if program.agent:
             self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
+            self.labels.observe([list(tool.parameters) for tool in program.interfaces.values()])  # names by the author
         self.plan.heard = bool(started.outside)
         if started.plan is not None:
             self.plan.first = frozenset(started.plan)

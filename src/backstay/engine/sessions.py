@@ -134,6 +134,13 @@ class Session:
         assert not isinstance(answer, Proposed)
         return answer
 
+    async def standing(self, call: str, *, patience: Duration = 0) -> ToolAnswer:
+        """How a call stands: how it ended, if it did before `patience` was over, else still a `Proposed`."""
+        with suppress(TimeoutError):
+            async with asyncio.timeout(seconds(patience)):
+                return await self.settled(call)
+        return await self._answer(call, 0)
+
     async def _answer(self, call: str, patience: float | None) -> ToolAnswer:
         """What became of a call, as soon as there is something to say; patience: None waits until it has ended."""
         loop = asyncio.get_running_loop()

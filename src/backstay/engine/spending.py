@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from backstay import events as ev
 from backstay.events import Event, SystemRecorded
-from backstay.governance.budgets import ASKED
+from backstay.governance.budgets import ASKED, BUDGET
 from backstay.store.acting import acted
 from backstay.store.views import system_events
 from backstay.types import Json
@@ -14,9 +14,6 @@ from backstay.types import Json
 if TYPE_CHECKING:
     from backstay.engine.activation import Activation
     from backstay.engine.runner import Runner
-
-WHAT = "agent-day"
-"""The kind of system event that tells which budget an agent has from then on."""
 
 
 class Spending:
@@ -35,12 +32,12 @@ class Spending:
         wanted: dict[str, Json] = {name: budget.as_json() for name, budget in days.budgets.items()}
         known = {
             event.subject: event.detail
-            for event in system_events(runner.reader, WHAT)
+            for event in system_events(runner.reader, BUDGET)
             if isinstance(event, SystemRecorded)
         }
         for name in [*wanted, *(name for name in known if name not in wanted)]:
             if known.get(name) != wanted.get(name):
-                await runner.system.record(WHAT, name, wanted.get(name))
+                await runner.system.record(BUDGET, name, wanted.get(name))
 
     def hear(self, case: Activation, event: Event) -> None:
         """Take in an event of a run, once it is committed."""

@@ -14,11 +14,12 @@ from typing import Any, Final, Literal, Protocol
 
 from pydantic_core import to_json
 
-from backstay.actions import Action
+from backstay.actions import Action, CallContext
 from backstay.canonical import digest
 from backstay.engine.frames import Open
 from backstay.engine.limits import Breakers
 from backstay.engine.replay import Machine
+from backstay.engine.streams import Streams
 from backstay.errors import InvalidInput
 from backstay.events import Event
 from backstay.governance.approvals import call_digest
@@ -28,7 +29,7 @@ from backstay.governance.plans import Plan
 from backstay.governance.policy import SEVERITY, Facts, Policy, Rule
 from backstay.governance.switches import Switches
 from backstay.store.clock import Clock
-from backstay.store.journal import Write
+from backstay.store.journal import Head, Write
 from backstay.store.payloads import Payloads, free_keys
 from backstay.store.views import Run, Wait
 from backstay.types import Json, journalable
@@ -46,6 +47,7 @@ class Rules(Protocol):
     switches: Switches
     breakers: Breakers
     payloads: Payloads
+    streams: Streams
 
     def key(self, gate: Gate) -> str: ...
 
@@ -55,6 +57,7 @@ class Case(Protocol):
 
     machine: Machine
     row: Run
+    head: Head
 
     @property
     def labels(self) -> Labels: ...
@@ -106,6 +109,21 @@ class Gate:
         """Every stage let it pass."""
         if self.on_passing is not None:
             self.on_passing()
+
+    def fill(self, rules: Rules) -> None:
+        """Give the function what only the engine knows."""
+        action, machine = self.action, self.case.machine
+        if action.mask_parameter is not None:
+            self.values[action.mask_parameter] = rules.payloads.mask(machine.secrets)
+        if action.progress_parameter is not None:
+            at = self.case.row.id, self.leaf.id, self.case.head[0]
+            self.values[action.progress_parameter] = rules.streams.of(*at, rules.payloads.mask(machine.secrets))
+        if action.context_parameter is not None:
+            by = machine.program.agent or self.case.row.workflow
+            self.values[action.context_parameter] = CallContext(
+                home=rules.payloads.keyring.path.parent, now=rules.clock.now(), run=self.case.row.id, by=by,
+                approval=self.approval, clean=rules.payloads.clean,
+            )  # fmt: skip
 
     @property
     def private(self) -> bool:

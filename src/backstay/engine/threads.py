@@ -6,7 +6,8 @@ import asyncio
 import contextvars
 import queue
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Generator
+from functools import partial
 from typing import Any, Final, TypeVar
 
 T = TypeVar("T")
@@ -19,28 +20,41 @@ class Threads:
     """Runs functions in threads that are made when needed and reused while warm; at most `limit` at once."""
 
     def __init__(self, limit: int = 256) -> None:
-        self._limit = asyncio.Semaphore(limit)
+        self.places = asyncio.Semaphore(limit)
+        self.starting = set[object]()
+        """Jobs that were handed over and have not begun."""
         self._jobs: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._idle = 0
         self._lock = threading.Lock()
 
     async def run(self, function: Callable[..., T], /, **named: Any) -> T:
         """Call `function` in a thread and await what it returns; cancelling leaves the thread to finish unheard."""
-        async with self._limit:
-            loop = asyncio.get_running_loop()
-            future: asyncio.Future[T] = loop.create_future()
-            context = contextvars.copy_context()
+        async with self.places:
+            return await self.run_now(function, **named)
 
-            def job() -> None:
-                try:
-                    result = context.run(function, **named)
-                except BaseException as error:
-                    _tell(loop, future, None, error)
-                else:
-                    _tell(loop, future, result, None)
+    async def run_now(self, function: Callable[..., T], /, **named: Any) -> T:
+        """The same for whoever has a place already."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+        context = contextvars.copy_context()
 
-            self._hand_over(job)
-            return await future
+        def job() -> None:
+            self.starting.discard(future)
+            try:
+                result = context.run(function, **named)
+            except BaseException as error:
+                _tell(loop, future, None, error)
+            else:
+                _tell(loop, future, result, None)
+
+        self.starting.add(future)
+        self._hand_over(job)
+        return await future
+
+    async def begun(self) -> None:
+        """Return once every job that was handed over has begun."""
+        while self.starting:
+            await asyncio.sleep(0.001)
 
     def _hand_over(self, job: Callable[[], None]) -> None:
         with self._lock:
@@ -84,3 +98,24 @@ def _tell(
             loop.call_soon_threadsafe(settle)
         except RuntimeError:  # the loop closed meanwhile: nobody listens
             return
+
+
+class Begun:
+    """A coroutine that has already taken its first step and waits for `first`; awaiting it goes on from there."""
+
+    def __init__(self, coroutine: Coroutine[Any, Any, Any], first: Any) -> None:
+        self._coroutine, self._first = coroutine, first
+
+    def __await__(self) -> Generator[Any, Any, Any]:
+        awaited, coroutine = self._first, self._coroutine
+        while True:
+            try:
+                sent = yield awaited
+            except BaseException as error:
+                step: Callable[[], Any] = partial(coroutine.throw, error)
+            else:
+                step = partial(coroutine.send, sent)
+            try:
+                awaited = step()
+            except StopIteration as stop:
+                return stop.value

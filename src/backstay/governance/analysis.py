@@ -118,14 +118,18 @@ class Example:
 
 
 def examples(policy: Policy, callers: Sequence[Caller]) -> list[Example]:
-    """The tests of all rules: each counts for every caller and action that its rule speaks of."""
+    """The tests of all rules: each counts for every call that its rule speaks of, or for those of whom it names."""
     every = [facts for caller in callers for facts in caller.calls()]
     return [
         Example(rule=rule.id, facts=facts, args=args, verdict=verdict)
         for rule in policy.rules
-        for args, verdict in rule.tests
-        for facts in [facts for facts in every if rule in policy.about(facts)] or [None]
+        for args, verdict, *by in rule.tests
+        for facts in [facts for facts in every if _is_about(policy, rule, facts, by)] or [None]
     ]
+
+
+def _is_about(policy: Policy, rule: Rule, facts: Facts, by: Sequence[str]) -> bool:
+    return facts.workflow in by and policy.named(rule, facts) if by else rule in policy.about(facts)
 
 
 def failing(policy: Policy, tests: Sequence[Example], now: str) -> list[tuple[Example, Rule]]:

@@ -12,6 +12,9 @@ from backstay.errors import AuthorError
 from backstay.events import Event
 from backstay.types import Json
 
+BUDGET: Final = "agent-day"
+"""The kind of system event that tells which budget an agent has from then on."""
+
 ASKED: Final = "ask_model"
 """The action by which a model is asked: its result says what that used up."""
 
@@ -116,7 +119,7 @@ class Spent:
     def _use(self, run: str, event: Any) -> Use:
         if not isinstance(event, _MADE) or (isinstance(event, ev.CallQueued) and event.fault.type in NOT_MADE):
             return NOTHING
-        if event.at[:10] != self._day:
+        if event.at[:10] > self._day:
             self._day = event.at[:10]
             self._counted.clear()
         effect = isinstance(event, ev.CallIntended) and self._first(run, event.command, "effect")

@@ -156,11 +156,11 @@ class Labels:
 
     def pointers(self, value: Json) -> dict[str, str]:
         """Where in `value` such literals stand, and whether they are planted: what another run must know of it."""
-        return {
-            pointer: PLANTED if self.planted.hold(text) else SUSPECT
-            for pointer, text in literals(value)
-            if self._suspect(text)
-        }
+        found = dict[str, str]()
+        for pointer, text in literals(value):
+            if self._suspect(text) and found.get(pointer) != PLANTED:  # a member's name shares the place of its value
+                found[pointer] = PLANTED if self.planted.hold(text) else SUSPECT
+        return found
 
     def _suspect(self, text: str) -> bool:
         if text in self.trusted or self.spoken.hold(text):

@@ -29,6 +29,11 @@ AUTONOMY: Final[tuple[Autonomy, ...]] = ("recommend", "propose", "execute")
 EFFECTS: Final = ("*", "read", "write", "irreversible")
 
 
+RuleTest: TypeAlias = "tuple[Mapping[str, Json], Verdict] | tuple[Mapping[str, Json], Verdict, str]"
+"""Arguments and the verdict, for whoever the rule speaks of; or for the workflow or agent that is named, whose call of such
+an action it should perhaps not decide."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Rule:
     """One row of a policy. Patterns are shell-style and match names exactly otherwise."""
@@ -51,8 +56,8 @@ class Rule:
     """Queue that decides on a hold; empty means the action's own."""
     expires: str | None = None
     """RFC 3339 date or moment after which the rule no longer counts."""
-    tests: Sequence[tuple[Mapping[str, Json], Verdict]] = ()
-    """Arguments of calls that it speaks of, and what the whole policy must say to them; `backstay policy check` tries them."""
+    tests: Sequence[RuleTest] = ()
+    """What the whole policy must say to some calls; `backstay policy check` tries them."""
 
 
 class Facts(NamedTuple):
@@ -161,6 +166,10 @@ class Policy:
             found = self._about[facts] = [rule for rule in self.rules if _matches(rule, facts)]
         return found
 
+    def named(self, rule: Rule, facts: Facts) -> bool:
+        """Whether a rule speaks of the action of such calls, whoever makes them."""
+        return _matches(replace(rule, workflow="*", agent="*", autonomy="*"), facts)
+
     def matching(self, facts: Facts, now: str, args: Mapping[str, Json]) -> list[Rule]:
         """The rules of the table that speak of exactly this call."""
         asked = Asked(args)
@@ -206,9 +215,9 @@ def _check(rule: Rule) -> None:
         )
     if rule.expires is not None:
         _end(rule)
-    for args, verdict in rule.tests:
-        if verdict not in SEVERITY or not isinstance(cast("object", args), Mapping):
-            raise AuthorError(f"{where}: test {(args, verdict)!r} is not ({{argument: value}}, verdict)")
+    for test in rule.tests:
+        if not 2 <= len(test) <= 3 or test[1] not in SEVERITY or not isinstance(cast("object", test[0]), Mapping):
+            raise AuthorError(f"{where}: test {test!r} is not ({{argument: value}}, verdict) or the same with a caller")
 
 
 def _where(rule: Rule) -> str:

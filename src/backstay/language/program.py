@@ -71,15 +71,17 @@ _BUILTINS: Final = {"__build_class__": builtins.__build_class__, "object": objec
 class Stub:
     """An action, agent or workflow as a program sees it: calling it makes a command."""
 
-    __slots__ = ("__name__", "action", "name", "parameters", "returns")
+    __slots__ = ("__name__", "action", "agent", "name", "parameters", "returns")
 
     def __init__(self, interface: Interface) -> None:
         self.__name__ = self.name = interface.name
-        self.action = interface.kind == "action"
+        self.action, self.agent = interface.kind == "action", interface.kind == "agent"
         self.parameters = interface.parameters
         self.returns: Any = None
 
     def __call__(self, *args: Any, **named: Any) -> Command[Any]:
+        if self.agent and "input" not in named and not args:  # a case, by its parts
+            named = {"input": named}
         bound = bind(self.name, self.parameters, args, named) if args else named
         if self.action:
             return Call(self.name, bound, self.returns)

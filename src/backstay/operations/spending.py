@@ -8,15 +8,12 @@ from datetime import datetime, timedelta
 from decimal import Decimal
 
 from backstay.events import SystemRecorded
-from backstay.governance.budgets import NOTHING, Spent, Use
+from backstay.governance.budgets import BUDGET, NOTHING, Spent, Use
 from backstay.store.acting import acted
 from backstay.store.database import Reader
 from backstay.store.payloads import Payloads
 from backstay.store.views import system_events
 from backstay.types import Json
-
-BUDGET = "agent-day"
-"""The kind of system event that tells which budget an agent has from then on."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

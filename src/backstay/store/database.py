@@ -18,9 +18,9 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 @cache
 def queries() -> dict[str, str]:
-    """The named statements of `sql/queries.sql` and `sql/metrics.sql`."""
+    """The named statements of `sql/queries.sql`, `sql/metrics.sql` and `sql/memories.sql`."""
     folder = resources.files("backstay.store") / "sql"
-    text = "\n".join((folder / name).read_text("utf-8") for name in ("queries.sql", "metrics.sql"))
+    text = "\n".join((folder / name).read_text("utf-8") for name in ("queries.sql", "metrics.sql", "memories.sql"))
     found: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in text.splitlines():

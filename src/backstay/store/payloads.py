@@ -415,6 +415,8 @@ def from_outside(value: Json, schema: Json) -> list[str]:
 
 def free_keys(value: Json, schema: Json, name: str) -> list[str]:
     """The keys in an argument that its schema does not name: these are data."""
+    if not isinstance(value, dict | list):
+        return []
     defs, found = schema.get("$defs", {}), list[str]()
 
     def walk(value: Json, nodes: list[Json]) -> None:

@@ -78,6 +78,15 @@ class Rate:
     per: Duration = "1s"
 
 
+PLACES: Final = frozenset({"url", "link", "uri"})
+"""Parameters by which a read goes to a place that its caller names."""
+
+PROSE: Final = frozenset({
+    "subject", "body", "text", "title", "note", "message", "content", "description", "comment", "summary", "reason",
+})  # fmt: skip
+"""Parameters that say something, and decide nothing."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class CallContext:
     """Parameter type of an action that must know on which case it works: the engine fills it."""
@@ -117,8 +126,9 @@ class Action(Generic[R]):
     breaker: Breaker | None = None
     concurrency: int | None = None
     rate: Rate | None = None
-    sinks: frozenset[str] = frozenset()
-    """Parameters that decide who or what; values that untrusted text chose are held for a person."""
+    sinks: frozenset[str] | None = None
+    """Parameters that decide who or what; values that untrusted text chose are held for a person. None: its author did not
+    say, so that `default_sinks` count in an agent's name."""
     untrusted: bool = False
     """The result carries text that outsiders wrote (documents, mails, pages)."""
     derived: bool = False
@@ -174,6 +184,13 @@ class Action(Generic[R]):
         """Names a workflow may pass, in order; what the engine fills is not among them."""
         engines = (self.key_parameter, self.mask_parameter, self.context_parameter, self.progress_parameter)
         return tuple(name for name in inspect.signature(self.fn).parameters if name not in engines)
+
+    @cached_property
+    def default_sinks(self) -> frozenset[str]:
+        """What counts as sinks in an agent's name where the author named none: of a read what says where it goes, else all
+        but prose."""
+        given = frozenset(self.parameters)
+        return given & PLACES if self.effect == "read" else given - PROSE
 
     @cached_property
     def is_async(self) -> bool:
@@ -323,7 +340,7 @@ def action(fn: Any = None, /, *, effect: Effect = "irreversible", **options: Any
 
 def _declare(fn: Callable[..., Any], effect: Effect, options: dict[str, Any]) -> Action[Any]:
     name = options.pop("name", fn.__name__)
-    if "sinks" in options:
+    if options.get("sinks") is not None:
         options["sinks"] = frozenset(options["sinks"])
     for parameter in inspect.signature(fn).parameters.values():
         where = f"action {name!r}, parameter {parameter.name!r}"
@@ -334,7 +351,7 @@ def _declare(fn: Callable[..., Any], effect: Effect, options: dict[str, Any]) ->
     declared: Action[Any] = Action(fn=fn, name=name, effect=effect, **options)
     if declared.derived and effect != "read":
         raise ActionRefusedAtImport(f"action {name!r}: derived=True is for reads; what changes something is kept whole")
-    unknown = declared.sinks - set(declared.parameters)
+    unknown = (declared.sinks or frozenset()) - set(declared.parameters)
     if unknown:
         raise ActionRefusedAtImport(f"action {name!r}: sinks names {sorted(unknown)}, which are no parameters of it")
     return declared

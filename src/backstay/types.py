@@ -99,7 +99,8 @@ class Mask:
     def begins(self, text: str) -> int:
         """Where at the end of a text that goes on a private one may have begun; its length where none has."""
         forms = (form for text, known in self._private.items() for form in known.forms or _forms(text))
-        return min((_open(form, text) for form in forms), default=len(text))
+        before = text.rstrip("\\")  # a quotation mark that follows may be escaped
+        return min((_open(form, before) for form in forms), default=len(text))
 
     def _learn(self, text: str, token: str) -> None:
         """Take in a private text. Where its pseudonym already stands for another, as parts of one value, it is numbered."""
@@ -220,8 +221,8 @@ def _begun(form: str, before: str) -> int:
 
 
 def _open(form: str, text: str) -> int:
-    """Where at the end of a text the beginning of another stands; its length where none does."""
-    at = text.find(form[0], max(0, len(text) - len(form) + 1))
+    """Where at the end of a text another one begins, or stands; the text's length where it does not."""
+    at = text.find(form[0], max(0, len(text) - len(form)))
     while at >= 0 and not form.startswith(text[at:]):
         at = text.find(form[0], at + 1)
     return len(text) if at < 0 else at

@@ -40,8 +40,8 @@ GOLDEN = sorted(FOLDER.glob("*.json"))
 INSTALLED = FOLDER / "system" / "installed.json"
 """The system's own chain, which no workflow drives."""
 STORED = [*GOLDEN, INSTALLED]
-MAY_DIFFER = {"version", "digest", "shown", "policy", "micros"}
-"""Fields of events that another checker, policy or clock may tell otherwise."""
+MAY_DIFFER = {"version", "digest", "shown", "policy", "micros", "outside"}
+"""Fields of events that another checker, policy, clock or theory of labels may tell otherwise."""
 
 
 def load(path: Path) -> dict[str, Any]:

@@ -2,12 +2,32 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import BaseModel
 
-from backstay import ActionDenied, ActionDrafted, App, IdempotencyKey, Retry, Rule, action, approval, workflow
+from backstay import (
+    ActionDenied,
+    ActionDrafted,
+    App,
+    ChildFailed,
+    IdempotencyKey,
+    Queue,
+    Retry,
+    Rule,
+    Sensitive,
+    action,
+    approval,
+    start,
+    wait_for,
+    workflow,
+)  # fmt: skip
+from backstay import events as ev
 from backstay.engine import gateway
+from backstay.engine.replay import Machine
+from backstay.errors import JournalMismatch
 from backstay.testing import Harness, harness
 
 done: list[str] = []
@@ -48,6 +68,10 @@ def say(what: str, key: IdempotencyKey) -> str:
     return what
 
 
+class Letter(BaseModel):
+    name: Sensitive["pii"]
+
+
 @workflow
 async def looks_twice() -> str:
     await approval("chiefs", action=look("a"))
@@ -80,9 +104,56 @@ async def drafts() -> list[str]:
         return [drafted.action, drafted.stage, drafted.reason, str(drafted)]
 
 
+@workflow
+async def fails(why: str) -> str:
+    raise ValueError(why)
+
+
+@workflow
+async def has_a_child(why: str) -> list[str]:
+    try:
+        return [await start(fails, why=why)]
+    except ChildFailed as failed:
+        return [failed.workflow, failed.run, failed.message]
+
+
+@workflow
+async def is_refused() -> list[str]:
+    try:
+        return [await pay("7")]
+    except ActionDenied as denied:
+        return [denied.action, denied.stage, denied.reason, denied.reason_code, denied.by]
+
+
+@workflow
+async def hears(what: str) -> str:
+    return (await wait_for("letter", type=Letter)).name
+
+
+@workflow
+async def says_what_cannot_be_written(how: str) -> str:
+    try:
+        raise ValueError(how)
+    except ValueError as error:
+        bad: Any = error
+    if how == "call":
+        return await say(bad)
+    return await start(fails, why=bad)
+
+
 HOLD = Rule(id="h", verdict="hold", action="look", owner="risk", reason="look first")
 DRAFT = Rule(id="d", verdict="draft", action="say", owner="risk", reason="on paper first")
-PROCESSES = [looks_twice, pays_twice, takes_it_back, drafts]
+PROCESSES = [
+    looks_twice,
+    pays_twice,
+    takes_it_back,
+    drafts,
+    fails,
+    has_a_child,
+    is_refused,
+    hears,
+    says_what_cannot_be_written,
+]
 
 
 def breaks_once(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -158,4 +229,80 @@ async def test_a_draft_is_told_in_these_words() -> None:
             "on paper first (rule 'd')",
             "action 'say' was written down and not done: on paper first (rule 'd')",
         ]
+        assert done == []
+
+
+# --- what the workflow is told -----------------------------------------------------------------------------------
+
+
+async def test_a_child_that_failed_is_named() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(has_a_child, why="no", by="ann")
+        (child,) = it.events(run, "child_started")
+        assert await it.result(run) == ["fails", child.run, "ValueError: no"]
+
+
+async def test_a_refusal_by_a_person_says_who_and_by_which_code_and_one_of_the_gate_does_not() -> None:
+    queue = Queue(name="operators", owner="olga", reasons=("too-dear",))
+    async with harness(App("replay", workflows=PROCESSES, queues=[queue])) as it:
+        run = await it.start(is_refused, by="ann")
+        await it.reject(run, by="bob", reason="not now", code="too-dear")
+        assert await it.result(run) == ["pay", "approval", "not now", "too-dear", "bob"]
+    deny = Rule(id="r", verdict="deny", action="pay", owner="risk", reason="no more")
+    async with harness(App("replay", workflows=PROCESSES, policy=[deny])) as it:
+        assert await it.result(await it.start(is_refused, by="ann")) == ["pay", "policy", "no more (rule 'r')", "", ""]
+
+
+def machine_of(it: Harness, process: Any, run: str) -> Machine:
+    """The run as its beginning leaves it."""
+    return Machine(run, process.program, it.events(run)[0])  # type: ignore[arg-type]
+
+
+async def test_what_is_private_in_a_signal_that_came_before_its_wait_was_recorded_is_known_from_then_on() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(hears, what="a", by="ann")
+        machine = machine_of(it, hears, run)
+        refs = {"/payload": "seal:early-signal:1"}
+        machine.apply(
+            ev.SignalReceived(at="2026-01-05T09:00:00Z", name="letter", payload={"name": "Wilhelmina"}, refs=refs), 2
+        )
+        assert machine.outcome is not None
+        assert machine.outcome.result == "Wilhelmina"
+        assert machine.secrets == {"Wilhelmina": "early-signal:1"}
+
+
+async def test_a_journal_that_does_not_fit_is_told_in_these_words() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(is_refused, by="ann")
+        machine = machine_of(it, is_refused, run)
+        (line,) = {machine.program.line_of(leaf.site) for leaf in machine.open.values()}
+        returned = ev.CallReturned(at="2026-01-05T09:00:00Z", command="7", site="pay", action="pay", result="7")
+        for event, words, named in (
+            (
+                returned,
+                "event 2 (call_returned) does not fit the definition: the workflow never asked for command '7'",
+                None,
+            ),
+            (
+                replace(returned, command="1", action="say"),
+                f"event 2 (call_returned) does not fit the definition (line {line}): it calls 'say', but the workflow asks for "
+                "'pay'",
+                line,
+            ),
+            (
+                replace(returned, command="1", result=7),
+                "the answer to command '1' does not fit the definition: Input should be a valid string",
+                line,
+            ),
+        ):
+            with pytest.raises(JournalMismatch) as refused:
+                machine.apply(event, 2)
+            assert (str(refused.value), refused.value.line) == (words, named)
+
+
+@pytest.mark.parametrize(("how", "named"), [("call", "say"), ("start", "fails")])
+async def test_arguments_that_are_no_json_are_told_with_the_name_of_what_was_to_take_them(how: str, named: str) -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(says_what_cannot_be_written, how=how, by="ann")
+        assert (it.run(run).summary or "").startswith(f"TypeError: arguments of {named!r} cannot be written as JSON: ")
         assert done == []

@@ -84,12 +84,14 @@ async def test_a_report_without_a_remark_has_an_empty_one(report: Any, comment: 
         assert await it.result(run) == comment
 
 
-async def test_a_batch_without_words_is_recorded_without_words() -> None:
+async def test_a_rejection_without_words_is_recorded_without_words() -> None:
     async with harness(app) as it:
-        run = await it.start(decides_soon, by="ann", exclude=[])
-        assert await it.client.decide_many([f"{run}/1"], "rejected", by="bob") == {f"{run}/1": ""}
-        (decided,) = it.events(run, "approval_decided")
-        assert (decided.verdict, decided.reason, decided.code) == ("rejected", "", "")
+        one, other = [await it.start(decides_soon, by="ann", exclude=[]) for _ in range(2)]
+        assert await it.client.decide_many([f"{one}/1"], "rejected", by="bob") == {f"{one}/1": ""}
+        await it.client.decide(other, "rejected", by="bob")
+        for run in (one, other):
+            (decided,) = it.events(run, "approval_decided")
+            assert (decided.verdict, decided.reason, decided.code) == ("rejected", "", "")
 
 
 async def test_a_batch_that_shows_something_else_is_refused_in_these_words() -> None:

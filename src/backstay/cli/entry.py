@@ -74,7 +74,7 @@ COMMANDS: Final[tuple[tuple[str, str, Callable[..., Any]], ...]] = (
 """(heading in the help, name, function) of every command that is not in a group, in the order of the help."""
 
 GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
-    ("Run", "mcp", mcp.app),
+    ("Operate", "mcp", mcp.app),
     ("Operate", "switch", switching.app),
     ("Operate", "memory", memory.app),
     ("Say who may", "people", directory.app),

@@ -211,12 +211,12 @@ def now() -> str:
 
 
 def told(each: Situation) -> dict[str, Any]:
-    return {"caller": each.facts.workflow, "action": each.facts.action, "args": each.args, "verdict": each.verdict,
+    return {"caller": each.caller, "action": each.facts.action, "args": each.args, "verdict": each.verdict,
             "rule": each.rule.id}  # fmt: skip
 
 
 def words(each: Situation) -> str:
-    return _call(each.facts, each.args)
+    return _call(each.facts, each.args, each.caller)
 
 
 def said(test: Example, rule: Rule) -> str:
@@ -226,6 +226,6 @@ def said(test: Example, rule: Rule) -> str:
     return f"{_call(test.facts, test.args)} is {rule.verdict} (rule {rule.id!r}), not {test.verdict}"
 
 
-def _call(facts: Facts, args: Mapping[str, Any]) -> str:
+def _call(facts: Facts, args: Mapping[str, Any], caller: str = "") -> str:
     given = ", ".join(f"{name}={value!r}" for name, value in args.items())
-    return f"{facts.action}({given}) of {facts.workflow}"
+    return f"{facts.action}({given}) of {caller or facts.workflow}"

@@ -18,6 +18,7 @@ from backstay.engine.stages import UNPLANNED
 from backstay.errors import InvalidInput
 from backstay.events import Refs
 from backstay.governance.approvals import call_digest, proposal_digest
+from backstay.governance.plans import Plan
 from backstay.governance.schedule import Schedule
 from backstay.store.journal import Write
 from backstay.store.payloads import escape, redact
@@ -152,7 +153,7 @@ class Opener:
                 write, command.workflow, leaf.args, key=redact(command.key, case.machine.secrets),
                 by=case.machine.started.by, requester=case.machine.started.requester,
                 parent=(case.row.id, leaf.id), trigger=f"run {case.row.id}", secrets=case.machine.secrets,
-                labels=case.labels, acting=case.machine.acting,
+                labels=case.labels, acting=case.machine.acting, plan=self._handed(case, command.workflow),
             )  # fmt: skip
         except InvalidInput as error:
             fault = ev.Fault(type="InvalidInput", message=redact(str(error), case.machine.secrets))
@@ -184,6 +185,15 @@ class Opener:
         if not command.detached:
             self._runner.awaited.add(child)
             case.put_wait(write, self._wait(case, leaf, "child", "", f"child {command.workflow}", subject=child))
+
+    def _handed(self, case: Activation, workflow: str) -> Plan | None:
+        """The plan that an agent hands on to its helper: its own, and what only the helper has tools for."""
+        program, callee = case.machine.program, self._runner.workflows.get(workflow)
+        if not program.agent or callee is None or not callee.program.agent:
+            return None
+        first = case.plan.first
+        only = callee.program.interfaces.keys() - program.interfaces.keys()
+        return Plan(first=None if first is None else first | only, heard=case.plan.heard)
 
     # --- small parts ---
 
@@ -242,7 +252,7 @@ OPENERS: dict[type[Any], Callable[..., None]] = {
 
 
 def _check_planned(case: Activation, workflow: str) -> None:
-    """An agent starts a workflow only as far as that belongs to its case; another agent has a plan of its own."""
+    """An agent starts a workflow only as far as that belongs to its case; to another agent it hands its plan on."""
     program = case.machine.program
     callee = program.interfaces.get(workflow)
     if program.agent and callee is not None and callee.kind == "workflow" and case.plan.verdict(workflow) != "allow":

@@ -22,26 +22,26 @@ class Origins:
 
     def begin(self, started: ev.RunStarted, program: Program) -> None:
         """What the run was started with."""
-        self.labels.observe(started.input, untrusted=started.outside or (), spoken=True)
+        self.labels.observe(started.input, untrusted=started.outside or (), spoken=True, wished=True)
         if program.agent:
             self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
-            self.labels.observe([list(tool.parameters) for tool in program.interfaces.values()])  # names by the author
-        self.plan.heard = bool(started.outside)
+            self.labels.own.update(name.casefold() for tool in program.interfaces.values() for name in tool.parameters)
+        self.plan.heard = started.heard or bool(started.outside)
         if started.plan is not None:
             self.plan.first = frozenset(started.plan)
 
     def take(self, event: Event, args: Json, action: Action[object] | None, agent: str) -> None:
         """What an event brings; args: of the call that it is about. action: what that calls, where it is known."""
         if isinstance(event, ev.CallReturned):
-            self._returned(event, args, action)
+            self._returned(event, args, action, agent)
         elif isinstance(event, ev.CallFailed):
-            self._heard(event.fault.message)
+            self._heard(event.fault.message, made=True)  # it may repeat what it was asked with
         elif isinstance(event, ev.SignalReceived):
             self._heard(event.payload)
         elif isinstance(event, ev.CallAsked):
-            self.labels.observe(event.args, untrusted=True)
+            self.labels.observe(event.args, untrusted=True, made=True)
         elif isinstance(event, ev.TaskCompleted):
-            self.labels.observe(event.value, spoken=True)
+            self.labels.observe(event.value, spoken=True, wished=True)
         elif isinstance(event, ev.ChildEnded):
             self.labels.observe(event.result, untrusted=event.outside or ())
             self._heard(event.reason)
@@ -49,16 +49,19 @@ class Origins:
         elif isinstance(event, ev.Noted) and agent and event.text == PLAN and isinstance(event.data, dict):
             self.plan.take([str(tool) for tool in cast("list[Json]", event.data.get("tools") or [])])
 
-    def _returned(self, event: ev.CallReturned, args: Json, action: Action[object] | None) -> None:
+    def _returned(self, event: ev.CallReturned, args: Json, action: Action[object] | None, agent: str) -> None:
         wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
         asks_model = action is not None and action.derived
         echoes = () if asks_model else self.labels.suspects(args)
         asked_for = asks_model or self.labels.names(args)
-        self.labels.observe(event.result, untrusted=wrote, asked_for=asked_for, echoes=echoes)
+        self.labels.observe(
+            event.result, untrusted=wrote, made=asks_model, asked_for=asked_for, echoes=echoes,
+            record=bool(agent) and not asks_model,
+        )  # fmt: skip
         self.plan.heard |= bool(wrote) and not asks_model
 
-    def _heard(self, text: Json) -> None:
-        self.labels.observe(text, untrusted=True)
+    def _heard(self, text: Json, made: bool = False) -> None:
+        self.labels.observe(text, untrusted=True, made=made)
         self.plan.heard |= bool(text)
 
 
@@ -68,4 +71,16 @@ def where_from(input_: Json, schema: Json, labels: Labels | None) -> dict[str, s
     labels: what the run that gives the input knows; None where somebody outside gives it.
     """
     said = dict.fromkeys(from_outside(input_, schema), SUSPECT if labels is not None else PLANTED)
-    return {**said, **(labels.pointers(input_) if labels is not None else {})}
+    return {**said, **(labels.pointers(input_, _members(schema)) if labels is not None else {})}
+
+
+def _members(schema: Json) -> set[str]:
+    """The names of members that a schema gives."""
+    found = set[str]()
+    if isinstance(schema, dict):
+        named = schema.get("properties")
+        found.update(name.casefold() for name in (named if isinstance(named, dict) else ()))
+        schema = list(schema.values())
+    for item in schema if isinstance(schema, list) else ():
+        found |= _members(item)
+    return found

@@ -35,6 +35,7 @@ from backstay.errors import (
 )
 from backstay.events import Refs
 from backstay.governance.labels import PLANTED, Labels
+from backstay.governance.plans import Plan
 from backstay.governance.principals import WHATS, Directory
 from backstay.language import Definition, Program, Workflow, compile_definition
 from backstay.store.clock import Clock
@@ -151,11 +152,12 @@ class Runner:
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
         labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attended | None = None,
+        plan: Plan | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 
         labels: what the run that starts it knows of where the input comes from. acting: the agents that led to it.
-        attended: a loop outside drives the agent.
+        attended: a loop outside drives the agent. plan: what an agent hands on.
         """
         found = self._workflow(workflow, attended is not None)
         if key is not None:
@@ -176,7 +178,8 @@ class Runner:
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
             outside=wrote or None, acting=[list(each) for each in acting] or None,
-            plan=None if attended is None else attended.plan,
+            plan=attended.plan if attended else sorted(plan.first) if plan and plan.first is not None else None,
+            heard=plan is not None and plan.heard,
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)

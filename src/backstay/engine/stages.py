@@ -137,10 +137,19 @@ class Gate:
 
     @cached_property
     def sinks(self) -> dict[str, Json]:
-        """The arguments that decide who or what, with the names that they use as data."""
-        schema = self.action.interface["arguments"]
-        given = {name: self.args[name] for name in sorted(self.action.sinks) if name in self.args}
-        return {name: [value, free_keys(value, schema, name)] for name, value in given.items()}
+        """The arguments that decide who or what, with the names that they use as data; a flag counts as its own name.
+
+        What is as its author left it, by default, nobody chose.
+        """
+        names, schema = self.action.sinks, self.action.interface["arguments"]
+        if names is None:
+            names = self.action.default_sinks if self.case.machine.acting else ()
+        given = {name: self.args[name] for name in sorted(names) if name in self.args}
+        return {
+            name: [name.replace("_", " ") if isinstance(value, bool) else value, free_keys(value, schema, name)]
+            for name, value in given.items()
+            if value != schema["properties"][name].get("default", ...)
+        }
 
     def stand_in(self) -> Json:
         """What the journal keeps of arguments that a replay computes again."""
@@ -192,7 +201,7 @@ def closed_arguments(rules: Rules, gate: Gate) -> Refusal | None:
         if text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:  # `in` tries a number first, and fails
             journalable(gate.args, f"arguments of action {gate.name!r}")
         gate.size, gate.values = len(text), gate.action.read_arguments(text)
-        gate.detected = rules.payloads.suspects(text)
+        gate.detected = gate.action.derived or rules.payloads.suspects(text)  # a transcript is long: it counts as private
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))
     return None
@@ -244,7 +253,7 @@ def _over_the_day(rules: Rules, gate: Gate) -> str | None:
 
 def labels(_: Rules, gate: Gate) -> Refusal | None:
     """What an agent took from a text that nobody pointed it to is nobody's wish, and not even asked about."""
-    if not gate.action.sinks or gate.leaf.undoes or not gate.case.machine.acting:
+    if gate.leaf.undoes or not gate.case.machine.acting or not gate.sinks:
         return None
     planted = [name for name, value in gate.sinks.items() if gate.case.labels.smuggled(value)]
     if not planted:
@@ -291,9 +300,11 @@ def origins(_: Rules, gate: Gate) -> Refusal | None:
     """No outsider's text and no model decides who or what the call is about, unless a person approved exactly this call."""
     if _planned(gate) == "hold" and not _granted(gate):
         return Refusal(then="hold", stage="plan", reason=UNPLANNED, rule=gate.decided)
-    if not gate.action.sinks or gate.leaf.undoes:
+    if gate.leaf.undoes or not gate.sinks:
         return None
-    chosen = [name for name, value in gate.sinks.items() if gate.case.labels.suspects(value)]
+    known, tells = gate.case.labels, gate.action.effect == "read" and gate.case.machine.program.agent
+    suspect = known.leaks if tells else known.suspects
+    chosen = [name for name, value in gate.sinks.items() if suspect(value)]
     if not chosen or _granted(gate):
         return None
     reason = f"{', '.join(chosen)}: chosen by text from outside, so a person must confirm it"

@@ -11,6 +11,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from backstay.types import Mask, PieceKind, Progress
 
@@ -75,21 +76,39 @@ class Streams:
     def __init__(self) -> None:
         self.on_stream: Callable[[Piece], Any] | None = None
         """Hears every piece of every run."""
-        self.watches: dict[str, list[Watch]] = {}
+        self._open: WeakValueDictionary[tuple[str, str], _Stream] = WeakValueDictionary()
+        """The calls that are being made; each ends with whoever tells by it."""
+        self._watches: dict[str, list[Watch]] = {}
         self.over = False
         """Whether the application is being closed."""
 
     def of(self, run: str, command: str, after: int, mask: Mask) -> Progress:
         """What a call tells with; `mask` hides what is private in its case."""
-        return Progress(_Stream(self, Piece(run=run, command=command, kind="begun", text="", after=after), mask).tell)
+        stream = _Stream(self, Piece(run=run, command=command, kind="begun", text="", after=after), mask)
+        self._open[run, command] = stream
+        return Progress(stream.tell)
+
+    def follow(self, run: str, watch: Watch) -> None:
+        """Let somebody watch a run, who also hears what its open calls told before."""
+        for (at, _), stream in list(self._open.items()):
+            if at == run:
+                for piece in stream.so_far():
+                    watch.hear(piece)
+        self._watches.setdefault(run, []).append(watch)
+
+    def leave(self, run: str, watch: Watch) -> None:
+        """Let somebody watch a run no more."""
+        self._watches[run].remove(watch)
+        if not self._watches[run]:
+            del self._watches[run]
 
     def hears(self, run: str) -> bool:
         """Whether anybody does."""
-        return self.on_stream is not None or run in self.watches
+        return self.on_stream is not None or run in self._watches
 
     def put(self, piece: Piece) -> None:
         """Hand a piece to everybody who watches its run; a listener that fails harms nobody."""
-        for watch in self.watches.get(piece.run, ()):
+        for watch in self._watches.get(piece.run, ()):
             watch.hear(piece)
         try:
             if self.on_stream is not None:
@@ -101,7 +120,7 @@ class Streams:
     def close(self) -> None:
         """Let everybody who watches go."""
         self.over = True
-        for watch in [watch for watches in self.watches.values() for watch in watches]:
+        for watch in [watch for watches in self._watches.values() for watch in watches]:
             watch.moved.set()
 
 
@@ -114,6 +133,12 @@ class _Stream:
         self._parts: list[str] = []
         self._size = self._looked_at = 0
         self._shown = ""
+        self._told: list[Piece] = []
+
+    def so_far(self) -> list[Piece]:
+        """What was told since somebody began to answer."""
+        self._show(ended=False)
+        return self._told
 
     def tell(self, kind: PieceKind, text: str) -> None:
         """Take in a piece, from any thread."""
@@ -132,8 +157,10 @@ class _Stream:
                 if self._size - self._looked_at > self._looked_at // STEP and self._streams.hears(self._like.run):
                     self._show(ended=False)
             return
-        if kind != "begun" and self._streams.hears(self._like.run):
+        if kind != "begun":
             self._show(ended=True)
+        else:
+            self._told = []
         self._parts, self._size, self._looked_at, self._shown = [], 0, 0, ""
         self._put(kind, str(self._mask.hide(text)))
 
@@ -161,7 +188,9 @@ class _Stream:
         return min(self._mask.begins(text), *(found.start() for found in (suspect, last) if found is not None))
 
     def _put(self, kind: PieceKind, text: str) -> None:
-        self._streams.put(replace(self._like, kind=kind, text=text))
+        piece = replace(self._like, kind=kind, text=text)
+        self._told.append(piece)
+        self._streams.put(piece)
 
 
 def _common(one: str, other: str) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import AsyncGenerator, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, TypeAlias
 
@@ -35,8 +34,7 @@ class Watching(Desk):
     def watch(self, run: str) -> AsyncGenerator[Happening, None]:
         """Everything that happens to a case and to the runs that it waits for, from its first event to its last.
 
-        Between the events come the pieces of what a model says just now; nothing of these is kept, and whoever comes late
-        has missed some. Raises NotFound; NotAllowed, also later, when whoever watches may not see any more.
+        Between the events come the pieces of what a model says just now; nothing of these is kept. Raises NotFound; NotAllowed, also later, when whoever watches may not see any more.
         """
         self._see()
         return self._watch(find_run(self._reader, run).id)
@@ -80,13 +78,12 @@ class Watching(Desk):
     def _follow(self, run: str, watch: Watch, told: dict[str, int]) -> None:
         told[run] = 0
         self._runner.watchers.setdefault(run, set()).add(watch.moved)
-        self._runner.gateway.streams.watches.setdefault(run, []).append(watch)
+        self._runner.gateway.streams.follow(run, watch)
 
     def _leave(self, run: str, watch: Watch, told: dict[str, int]) -> None:
         del told[run]
-        with suppress(KeyError, ValueError):
-            self._runner.watchers[run].discard(watch.moved)
-            self._runner.gateway.streams.watches[run].remove(watch)
-        for held in (self._runner.watchers, self._runner.gateway.streams.watches):
-            if not held.get(run, True):
-                del held[run]
+        self._runner.gateway.streams.leave(run, watch)
+        watchers = self._runner.watchers
+        watchers[run].discard(watch.moved)
+        if not watchers[run]:
+            del watchers[run]

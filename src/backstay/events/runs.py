@@ -25,6 +25,8 @@ class RunStarted(Event):
     """The agents that led to this run, each with its autonomy, the first one first."""
     plan: list[str] | None = None
     """The tools that the case is about, where who asked for it said so."""
+    heard: bool = False
+    """Whether the agent that started it had read a text from outside."""
     schema: int = SCHEMA
     refs: Refs | None = None
 

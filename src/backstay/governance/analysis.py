@@ -10,13 +10,16 @@ import itertools
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final
+from typing import Final, TypeAlias
 
 from backstay.errors import AuthorError
 from backstay.governance.conditions import arguments, situations
-from backstay.governance.policy import DENIED, Facts, Policy, Rule, Verdict
+from backstay.governance.policy import DENIED, SEVERITY, Facts, Policy, Rule, Verdict
 from backstay.store.payloads import branches, child, resolved
 from backstay.types import Effect, Json
+
+Pairs: TypeAlias = Sequence[tuple[str, str]]
+"""Agents, each with its autonomy."""
 
 MOST: Final = 200_000
 """Situations that are tried at most."""
@@ -31,6 +34,8 @@ class Caller:
     autonomy: str = ""
     actions: Mapping[str, Effect] = field(default_factory=dict[str, Effect])
     """What its definition lists, with the effect of each."""
+    led_by: Pairs = ()
+    """The agents that started it, each with its autonomy: the rules are asked about them as well, and the strictest counts."""
     schemas: Mapping[str, Json] = field(default_factory=dict[str, Json])
     """The JSON schema of each action's arguments; without one, all of them may be left out."""
 
@@ -48,10 +53,16 @@ class Situation:
     facts: Facts
     args: Mapping[str, Json]
     rule: Rule
+    led_by: Pairs = ()
 
     @property
     def verdict(self) -> Verdict:
         return self.rule.verdict
+
+    @property
+    def caller(self) -> str:
+        """Who calls, and for whom."""
+        return f"{self.facts.workflow} for {self.led_by[0][0]}" if self.led_by else self.facts.workflow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,8 +97,8 @@ def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
     tried: list[Situation] = []
     overlaps: dict[tuple[str, str], Situation] = {}
     decided: set[str] = set()
-    for facts, args in _every(policy, callers):
-        situation = Situation(facts=facts, args=args, rule=policy.decide(facts, lambda: now, args))
+    for facts, args, led_by in _every(policy, callers):
+        situation = Situation(facts=facts, args=args, rule=_strictest(policy, facts, args, now, led_by), led_by=led_by)
         tried.append(situation)
         decided.add(situation.rule.id)
         if len(tried) > MOST:
@@ -140,13 +151,24 @@ def failing(policy: Policy, tests: Sequence[Example], now: str) -> list[tuple[Ex
     return [(each, rule) for each, rule in decided if each.facts is None or rule.verdict != each.verdict]
 
 
-def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json]]]:
+def _strictest(policy: Policy, facts: Facts, args: Mapping[str, Json], now: str, led_by: Pairs = ()) -> Rule:
+    """What the gate decides: everybody in whose name the call is made is asked about."""
+    found = [policy.decide(each, lambda: now, args) for each in _asked_about(facts, led_by)]
+    return min(found, key=lambda rule: SEVERITY.index(rule.verdict))
+
+
+def _asked_about(facts: Facts, led_by: Pairs) -> list[Facts]:
+    return [facts, *(facts._replace(agent=agent, autonomy=autonomy) for agent, autonomy in led_by)]
+
+
+def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json], Pairs]]:
     for caller in callers:
         for facts in caller.calls():
             types = partial(types_at, caller.schemas.get(facts.action))
-            regions = situations([rule.when for rule in policy.about(facts) if rule.when], types)
+            about = {rule.id: rule for each in _asked_about(facts, caller.led_by) for rule in policy.about(each)}
+            regions = situations([rule.when for rule in about.values() if rule.when], types)
             for chosen in itertools.product(*regions.values()):
-                yield facts, arguments(dict(zip(regions, chosen, strict=True)))
+                yield facts, arguments(dict(zip(regions, chosen, strict=True))), caller.led_by
 
 
 def types_at(schema: Json, path: str) -> frozenset[str]:

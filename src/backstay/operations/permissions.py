@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from backstay.engine.application import App
 from backstay.governance.analysis import Analysis, Caller, Situation, analyse
@@ -25,9 +25,28 @@ def callers_of(app: App) -> list[Caller]:
     return found
 
 
+def led_by_agents(app: App) -> list[Caller]:
+    """The workflows and agents that an agent can start, directly or through others: what they do is done in its name."""
+    callers = {each.workflow: each for each in callers_of(app)}
+    found: dict[tuple[str, str], Caller] = {}
+    for agent in (each for each in callers.values() if each.agent):
+        waiting = [*_started_by(app, agent.workflow)]
+        while waiting:
+            name = waiting.pop()
+            if (name, agent.agent) not in found and name != agent.workflow:
+                found[name, agent.agent] = replace(callers[name], led_by=[(agent.agent, agent.autonomy)])
+                waiting += _started_by(app, name)
+    return list(found.values())
+
+
+def _started_by(app: App, workflow: str) -> list[str]:
+    interfaces = app.workflows[workflow].program.interfaces.values()
+    return [each.name for each in interfaces if each.kind != "action" and each.name in app.workflows]
+
+
 def look(app: App, now: str) -> Analysis:
-    """What the application's policy allows at a moment."""
-    return analyse(app.policy, callers_of(app), now)
+    """What the application's policy allows at a moment, also to what agents start."""
+    return analyse(app.policy, [*callers_of(app), *led_by_agents(app)], now)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,9 +65,9 @@ def matrix(app: App, now: str) -> list[Permission]:
     """Caller by action; what is not listed is never allowed."""
     found: dict[tuple[str, str], dict[Verdict, Situation]] = {}
     for each in look(app, now).situations:
-        found.setdefault((each.facts.workflow, each.facts.action), {})[each.verdict] = each
+        found.setdefault((each.caller, each.facts.action), {})[each.verdict] = each
     return [
-        Permission(caller=caller, is_agent=bool(first.facts.agent), action=action, effect=first.facts.effect,
+        Permission(caller=caller, is_agent=bool(first.facts.agent or first.led_by), action=action, effect=first.facts.effect,
                    verdicts=list(verdicts))
         for (caller, action), verdicts in found.items()
         for first in [next(iter(verdicts.values()))]
@@ -60,6 +79,6 @@ def unwatched(analysis: Analysis) -> list[Situation]:
     found: Mapping[str, Situation] = {
         each.rule.id: each
         for each in reversed(analysis.situations)
-        if each.facts.agent and each.facts.effect == "irreversible" and each.verdict == "allow"
+        if (each.facts.agent or each.led_by) and each.facts.effect == "irreversible" and each.verdict == "allow"
     }
     return list(found.values())

@@ -57,7 +57,7 @@ LONGEST_PAUSE: Final = 86_400.0
 def pause_of(error: BaseException) -> float:
     """The seconds after which the target wants to be asked again, where an error says so in `retry_after`."""
     said: Any = getattr(error, "retry_after", None)
-    return min(max(float(said), 0.0), LONGEST_PAUSE) if isinstance(said, int | float) else 0.0
+    return min(float(said), LONGEST_PAUSE) if isinstance(said, int | float) and said > 0 else 0.0
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -351,7 +351,6 @@ YAML = """
 
 
 def test_yaml_says_the_same_as_json_lines(tmp_path: Path) -> None:
-    pytest.importorskip("yaml")
     (tmp_path / "cases.yaml").write_text(YAML, "utf-8")
     (case,) = read_dataset(tmp_path / "cases.yaml").cases
     assert case.input == {"invoice": "7", "day": "2026-01-05"}
@@ -361,7 +360,7 @@ def test_yaml_says_the_same_as_json_lines(tmp_path: Path) -> None:
 def test_yaml_without_its_library_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "yaml", None)
     (tmp_path / "cases.yaml").write_text(YAML, "utf-8")
-    with pytest.raises(AuthorError, match="install PyYAML; or write the cases as JSON Lines"):
+    with pytest.raises(AuthorError, match=r"install backstay\[yaml\]; or write the cases as JSON Lines"):
         read_dataset(tmp_path / "cases.yaml")
 
 

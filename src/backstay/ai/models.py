@@ -257,8 +257,9 @@ class Models:
 async def _answer(role: str, player: Player, asked: Asked) -> Reply:
     """What a player answers; that it begins and that all was said is told."""
     asked.progress("begun", role)
+    limit = asyncio.timeout(ANSWER_SECONDS)
     try:
-        async with asyncio.timeout(ANSWER_SECONDS) as limit:
+        async with limit:
             reply = await player.answer(asked)
     except TimeoutError as error:
         if not limit.expired():

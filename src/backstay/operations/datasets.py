@@ -151,7 +151,7 @@ def _of_yaml(name: str, text: str) -> Iterator[tuple[str, Any]]:
     try:
         import yaml  # pyright: ignore[reportMissingModuleSource] - it is optional
     except ImportError:
-        raise AuthorError(f"{name}: to read YAML, install PyYAML; or write the cases as JSON Lines") from None
+        raise AuthorError(f"{name}: to read YAML, install backstay[yaml]; or write the cases as JSON Lines") from None
     try:
         given: Any = to_jsonable_python(yaml.safe_load(text))
     except yaml.YAMLError as error:

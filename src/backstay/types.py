@@ -393,6 +393,8 @@ class Used(BaseModel):
 
     model_config = ConfigDict(frozen=True)
 
+    place: int
+    """Which of its calls this was, from 1."""
     tool: str
     args: dict[str, Any]
     outcome: Tried | None

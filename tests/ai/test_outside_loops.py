@@ -292,6 +292,7 @@ async def test_the_first_plan_counts_and_one_made_after_reading_limits_nothing()
     async with at_work() as (_, session):
         await session.call("plan", steps=["remember it"], tools=["remember"])
         await session.call("plan", steps=["and pay"], tools=["pay"])
+        await session.call("account_of", vendor="Brandt")
         await session.call("inbox")
         assert isinstance(await session.call("pay", account=IBAN, amount=40), Proposed)
         assert isinstance(await session.call("ask_buyer", question="May I?"), Refused)

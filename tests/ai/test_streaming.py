@@ -127,7 +127,7 @@ async def test_the_words_come_while_the_question_is_open() -> None:
         run = await it.client.start(finder, {"input": {"number": "7"}})
         async for happening in it.client.watch(run):
             if isinstance(happening, Piece) and happening.text == "I begin. ":
-                assert not it.events(run, "call_returned")
+                assert heard.is_set() or not it.events(run, "call_returned")
                 heard.set()
         assert it.status(run) == "finished"
 

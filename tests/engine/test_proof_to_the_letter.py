@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import sqlite3
+from contextlib import closing
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +20,7 @@ from backstay import (
     IdempotencyKey,
     Queue,
     Rule,
+    Sensitive,
     action,
     approval,
     gather,
@@ -28,7 +32,9 @@ from backstay import (
     wait_for,
     workflow,
 )
-from backstay.operations.proof import Proof
+from backstay.errors import JournalCorrupted
+from backstay.operations.proof import Differs, Proof, read_case
+from backstay.store.database import Reader
 from backstay.testing import harness
 
 
@@ -169,3 +175,137 @@ def test_what_was_recorded_and_what_replay_asks_for_are_both_said(
     assert (proof.equal, proof.mismatch, proof.event) == (False, words, seq)
     if "." not in said["command"]:
         assert "await" in line_of(proof)
+
+
+# --- how it ended ------------------------------------------------------------------------------------------------
+
+
+@workflow
+async def decides(fails: bool) -> str:
+    decision = await approval("chiefs")
+    if fails:
+        raise ValueError(f"it was {decision.verdict}")
+    return decision.verdict
+
+
+class Guest(BaseModel):
+    number: Sensitive["subject"]
+    name: Sensitive["pii"]
+
+
+@workflow
+async def invites(guest: Guest) -> str:
+    return await post(f"Dear {guest.name}")
+
+
+ends = App("ends", workflows=[decides, invites], queues=QUEUES)
+NINE = "2026-01-05T09:00:00.000000Z"
+FAULT = {"type": "ValueError", "message": "it was rejected", "line": 1}
+
+
+async def ended(home: Path, how: str) -> Told:
+    async with harness(ends, home) as it:
+        run = await it.start(decides, fails=how == "failed", by="ann")
+        if how == "cancelled":
+            await it.cancel(run, by="bob", reason="changed my mind")
+        elif how != "open":
+            await it.approve(run, by="bob")
+        return Told(home, run)
+
+
+def as_if(told: Told, seq: int, kind: str, body: dict[str, Any]) -> Proof:
+    """The proof of the story with another event in one place."""
+    told.events = [
+        (number, kind, json.dumps(body)) if number == seq else (number, each, said)
+        for number, each, said in told.events
+    ]
+    with closing(sqlite3.connect(told.home / "backstay.db")) as db, db:
+        db.execute("UPDATE events SET kind = ? WHERE run = ? AND seq = ?", (kind, told.run, seq))
+    return told.proof()
+
+
+@pytest.mark.parametrize(
+    ("how", "seq", "kind", "body", "words", "event"),
+    [
+        (
+            "finished", 3, "run_finished", {"at": NINE, "result": "approved"},
+            "event 3 ends the run, but on replay it still waits for 1 (approval)", 3,
+        ),
+        (
+            "finished", 4, "run_failed", {"at": NINE, "fault": FAULT},
+            "event 4 records failed, but on replay the run finished", 4,
+        ),
+        (
+            "finished", 4, "run_finished", {"at": NINE, "result": "rejected"},
+            "event 4 recorded the result 'rejected', replay gives 'approved'", 4,
+        ),
+        (
+            "failed", 4, "run_failed", {"at": NINE, "fault": FAULT},
+            "event 4 recorded Fault(type='ValueError', message='it was rejected', line=1), "
+            "replay gives Fault(type='ValueError', message='it was approved', line=LINE)", 4,
+        ),
+        (
+            "cancelled", 4, "run_cancelled", {"at": NINE, "reason": "no"},
+            "event 4 recorded the reason 'no', replay gives 'changed my mind'", 4,
+        ),
+        (
+            "finished", 3, "approval_decided", {"at": "noon", "by": "bob", "command": "1", "verdict": "approved"},
+            "replay breaks off with ValueError: Invalid isoformat string: 'noon'", None,
+        ),
+        (
+            "finished", 3, "approval_decided", {"at": NINE, "by": "bob", "command": "9", "verdict": "approved"},
+            "event 3 (approval_decided): the workflow never asked for command '9'", 3,
+        ),
+        (
+            "open", 1, "noted", {"at": NINE, "command": "1", "site": "note", "text": "x"},
+            "the journal cannot be read, or does not begin with run_started", 1,
+        ),
+        (
+            "finished", 4, "item_claimed", {"at": NINE, "by": "bob", "command": "1"},
+            "the run is recorded as finished, but its journal has no end", 4,
+        ),
+    ],
+    ids=["too soon", "failed", "result", "fault", "reason", "breaks", "unasked", "headless", "endless"],
+)  # fmt: skip
+async def test_an_end_that_replay_does_not_reach_is_told_in_these_words(
+    tmp_path: Path, how: str, seq: int, kind: str, body: dict[str, Any], words: str, event: int | None
+) -> None:
+    proof = as_if(await ended(tmp_path, how), seq, kind, body)
+    assert not proof.equal
+    assert (re.sub(r"line=\d\d+", "line=LINE", proof.mismatch), proof.event) == (words, event)
+    if how == "failed":
+        assert "raise ValueError" in line_of(proof)
+
+
+async def test_a_case_without_its_private_values_is_equal_as_far_as_it_goes_and_says_how_many_are_gone(
+    tmp_path: Path,
+) -> None:
+    async with harness(ends, tmp_path) as it:
+        run = await it.start(invites, guest={"number": "P-1", "name": "Wilhelmina"}, by="ann")
+        await it.result(run)
+        await it.client.erase("P-1", by="dpo", reason="asked")
+    proof = Told(tmp_path, run).proof()
+    assert (proof.equal, proof.mismatch, proof.status) == (True, "", "finished")
+    assert proof.erased == 3
+    assert (proof.events, proof.effects) == (4, 1)
+
+
+async def test_a_case_is_read_with_its_whole_journal_or_not_at_all(tmp_path: Path) -> None:
+    told = await ended(tmp_path, "finished")
+    with closing(Reader(tmp_path / "backstay.db")) as reader:
+        row, stored = read_case(reader, told.run)
+        assert (row.id, row.status) == (told.run, "finished")
+        assert [item.kind for item in stored] == [kind for _, kind, _ in told.events]
+    for change, kind, words in (
+        (
+            "body = replace(body, 'approved', 'rejected')",
+            Differs,
+            "event 3 (approval_decided) does not match its hash chain",
+        ),
+        ("kind = 'unheard_of'", JournalCorrupted, "unheard_of"),
+    ):
+        with closing(sqlite3.connect(tmp_path / "backstay.db")) as db, db:
+            db.execute(f"UPDATE events SET {change} WHERE run = ? AND seq = 3", (told.run,))
+        with closing(Reader(tmp_path / "backstay.db")) as reader, pytest.raises(kind) as refused:
+            read_case(reader, told.run)
+        assert words in str(refused.value)

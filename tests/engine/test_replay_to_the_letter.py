@@ -175,7 +175,7 @@ def grants(it: Harness, run: str) -> dict[str, list[str]]:
 
 
 async def test_an_approval_given_beforehand_is_there_again_when_its_call_was_denied(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with harness(App("replay", workflows=PROCESSES, policy=[HOLD])) as it:
         run = await it.start(looks_twice, by="ann")
@@ -186,6 +186,7 @@ async def test_an_approval_given_beforehand_is_there_again_when_its_call_was_den
         assert await it.result(run) == "broken, then a"
         assert [event.approval for event in it.events(run, "call_returned")] == ["1"]
         assert [event.stage for event in it.events(run, "call_denied")] == ["broken"]
+        assert caplog.messages == []
 
 
 async def test_an_approval_of_the_call_itself_is_gone_when_that_was_denied(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -147,13 +147,12 @@ def supported(work: Work, claim: Claim) -> bool:
 
 
 @rule
-def observe(work: Work, call: ToolCall, outcome: Tried) -> str:
-    """Note what became of a call, and put it in words for the model."""
+def observe(work: Work, call: ToolCall, outcome: Tried, place: str) -> str:
+    """Note what became of a call, and put it in words for the model. place: what the observation is called, if it is one."""
     if outcome.ok:
         text = json_text(quotable(outcome.value) if call.tool in AGENT["agents"] else outcome.value)
         if len(text) > AGENT["longest"]:
             text = f"{text[: AGENT['longest']]} ... (cut)"
-        place = f"o{len(work.observed) + 1}"
         work.observed[place] = text
         work.asked[place] = json_text(call.args)
         if call.tool not in AGENT["agents"] or outcome.value["reason"] in ("goal-met", "person"):
@@ -278,7 +277,7 @@ async def pursue(input: Any, allowance: Allowance | None = None) -> Finding[Outp
                 count_helper(work, Finding.model_validate(outcome.value))
             elif call.id in helpers:
                 count_lost(work, each)
-            told[call.id] = observe(work, call, outcome)
+            told[call.id] = observe(work, call, outcome, f"o{len(work.observed) + 1}")
         for call in reply.calls:
             if call.problem:
                 work.invalid += 1
@@ -303,7 +302,8 @@ def take_stock(work: Work, served: Served) -> None:
     for used in served.used:
         work.tool_calls += 1
         call = ToolCall(id=str(work.tool_calls), tool=used.tool, args=used.args)
-        observe(work, call, used.outcome or Tried(ok=False, type="Cancelled", error="it was not done in time"))
+        outcome = used.outcome or Tried(ok=False, type="Cancelled", error="it was not done in time")
+        observe(work, call, outcome, f"o{used.place}")
     work.reason = "error"
     if "left" in served.finish:
         work.why = served.finish["left"]

@@ -116,8 +116,8 @@ class MCPServer:
         call.__doc__ = tool.pinned.description
         answer = ToolAnswer.model_json_schema() if tool.pinned.result is None else tool.pinned.result
         return SchemaAction(
-            fn=call, name=action_name(self.name, name), effect=tool.effect, sinks=frozenset(tool.sinks),
-            untrusted=tool.untrusted, timeout=self._timeout, schema=closed(tool.pinned.arguments, f"tool {name!r}"),
+            fn=call, name=action_name(self.name, name), effect=tool.effect, untrusted=tool.untrusted,
+            sinks=None if tool.sinks is None else frozenset(tool.sinks), timeout=self._timeout, schema=closed(tool.pinned.arguments, f"tool {name!r}"),
             answer=answer, **self._options,
         )  # fmt: skip
 

@@ -132,8 +132,10 @@ def observations(events: Sequence[Event]) -> Iterator[Observation]:
         elif isinstance(event, ev.CallSettled) and event.outcome == "happened":
             told.append((event.command, event.result))
     answers = [(c, value) for c, value in told if c in names and names[c] != ask_model.name and not c.startswith("c")]
+    attended = any(isinstance(event, ev.CallAsked) for event in events)  # a loop outside knows them by its calls
     for number, (command, value) in enumerate(sorted(answers, key=_place), start=1):
         text, given = json_text(value), json_text(asked.get(command))
+        number = _place((command, value))[-1] if attended else number
         yield Observation(source=names[command], command=command, text=text, asked=given, id=f"o{number}")
 
 

@@ -106,8 +106,9 @@ class OpenAPI:
         effect = self._effects.get(operation.name, proposed)
         key = self.key_header if effect != "read" else ""
         repeatable = effect == "read" or (effect == "write" and bool(key))
-        sinks = frozenset(self._sinks.get(operation.name, ()))
-        if unknown := sorted(sinks - set(operation.schema["properties"])):
+        said = self._sinks.get(operation.name)
+        sinks = None if said is None else frozenset(said)
+        if unknown := sorted((sinks or frozenset()) - set(operation.schema["properties"])):
             raise AuthorError(f"API {self.name!r}: operation {operation.name!r} has no argument {', '.join(unknown)}")
 
         async def call(**arguments: Any) -> Any:

@@ -65,7 +65,8 @@ class Tool(BaseModel):
 
     effect: Effect = "irreversible"
     """What nobody classified counts as the worst."""
-    sinks: list[str] = []
+    sinks: list[str] | None = None
+    """None: nobody said, so that an agent's calls are looked at by `Action.default_sinks`."""
     untrusted: bool = True
     """Whether outsiders wrote what comes back."""
     atomic: bool = False
@@ -125,7 +126,7 @@ class ToolFile(BaseModel):
         pinned = tool.offered or tool.pinned
         known = pinned.arguments.get("properties", {})
         wanted = tool.sinks if sinks is None else list(sinks)
-        if unknown := sorted(set(wanted) - set(known)):
+        if unknown := sorted(set(wanted or ()) - set(known)):
             raise InvalidInput(
                 f"tool {name!r} has no argument {', '.join(map(repr, unknown))}; it has {', '.join(known) or 'none'}",
                 {"sinks": "names arguments of the tool"},

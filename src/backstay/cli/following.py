@@ -1,4 +1,4 @@
-"""Follows a store as it is written: what its runs just did, as lines of their logs."""
+"""Follows a store as it is written: what its runs just did, as lines of their logs, and what models are just saying."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from backstay.cli.runs import program_of
+from backstay.engine.streams import Piece
 from backstay.operations.log import Line, Teller
 from backstay.store.database import Reader
 from backstay.store.journal import SYSTEM
@@ -18,6 +19,40 @@ TELLERS = 500
 
 BATCH = 0.05
 """Seconds for which commits are gathered, so that a busy store is read in pages."""
+
+
+class Speech:
+    """Puts what models say together to lines, so that several can be read that speak at the same time."""
+
+    def __init__(self, tell: Callable[[str, str], None], width: Callable[[], int]) -> None:
+        self._tell, self._width = tell, width
+        self._unfinished: dict[tuple[str, str], str] = {}
+
+    def hear(self, piece: Piece) -> None:
+        """Tell every line that is full, with its run; what is left once no more comes."""
+        place = piece.run, piece.command
+        if piece.kind == "text":
+            *lines, rest = broken(self._unfinished.get(place, "") + piece.text, self._width())
+            self._unfinished[place] = rest
+        else:
+            lines = [self._unfinished.pop(place, "")]
+            if piece.kind == "tool":
+                lines.append(f"asks for {piece.text}")
+        for line in lines:
+            if line.strip():
+                self._tell(piece.run, line)
+
+
+def broken(text: str, width: int) -> list[str]:
+    """A text as lines of at most so many characters; the last may go on."""
+    *lines, rest = text.split("\n")
+    found: list[str] = [part for line in lines for part in broken(line, width)]
+    while len(rest) > width:
+        at = rest.rfind(" ", 1, width + 1)
+        at = width if at < 0 else at
+        found.append(rest[:at])
+        rest = rest[at:].lstrip(" ")
+    return [*found, rest]
 
 
 @dataclass(frozen=True)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -170,17 +171,33 @@ def decided(loaded: App, caller: Caller, action: str, given: dict[str, Any]) -> 
 
 
 @app.command()
-def matrix(target: AppName, home: Home = DEFAULT_HOME, as_json: AsJson = False) -> int:
+def matrix(
+    target: AppName,
+    html: Annotated[
+        Path | None, typer.Option("--html", metavar="FILE", help="Write it as one page that needs nothing else.")
+    ] = None,
+    home: Home = DEFAULT_HOME,
+    as_json: AsJson = False,
+) -> int:
     """Show who may do what: caller by action. What is not listed is never allowed."""
     from backstay.cli import screen
     from backstay.operations.permissions import matrix as permissions
 
-    found = permissions(application(target), now())
+    loaded, moment = application(target), now()
+    found = permissions(loaded, moment)
+    if html is not None and found:
+        from backstay.cli.auditing import write_text
+        from backstay.operations.permissions_page import page
+
+        write_text(html, page(loaded.name, found, moment))
     if as_json:
         screen.show_json(found)
         return OK
     if not found:
-        screen.say("No workflow or agent of this application calls an action.")
+        screen.say("No workflow or agent of this application calls an action: add some to its App(workflows=[...]).")
+        return OK
+    if html is not None:
+        screen.say(f"The matrix is in {html}.")
         return OK
     table = screen.table("caller", "action", "effect", "verdict")
     rows = [

@@ -103,3 +103,12 @@ def brief(line: Line, run: str, width: int) -> Text:
         told.append(f"  {one_line(line.by)}", "blue")
     told.truncate(width, overflow="ellipsis")
     return told
+
+
+MARGIN: Final = 20
+"""Columns before the words of such a line: its time, its run, its sign."""
+
+
+def said(words: str, run: str) -> Text:
+    """What a model is just saying, among such lines; nobody has recorded it yet, so it has no time."""
+    return Text.assemble(" " * 9, (run[-8:], "cyan"), " ", ("›", "dim"), " ", (one_line(words), "dim italic"))

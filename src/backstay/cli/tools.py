@@ -179,7 +179,7 @@ def cells(name: str, tool: Tool) -> tuple[str, ...]:
     claims = [hint.replace("_", "-") for hint, holds in (tool.offered or tool.pinned).hints.items() if holds]
     reason = unusable(tool.pinned)
     return (
-        name, tool.effect, f"cannot be used: {reason}" if reason else tool.state, ", ".join(tool.sinks),
+        name, tool.effect, f"cannot be used: {reason}" if reason else tool.state, "(by default)" if tool.sinks is None else ", ".join(tool.sinks),
         "outside" if tool.untrusted else "trusted", ", ".join(claims),
     )  # fmt: skip
 

@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from backstay.cli import screen
-from backstay.cli.following import Follower, News
+from backstay.cli.following import Follower, News, Speech
 from backstay.cli.loading import find_app, find_workflow, load
 from backstay.cli.stores import STORE_FILE, look
-from backstay.cli.story import brief
+from backstay.cli.story import MARGIN, brief, said
 from backstay.engine.application import App
 from backstay.engine.client import Client
 from backstay.engine.control import serve
@@ -49,14 +49,19 @@ async def work(app: App, home: Path, as_json: bool) -> None:
 
 @asynccontextmanager
 async def opened(app: App, home: Path, as_json: bool, tell: Tell | None = None) -> AsyncGenerator[Client]:
-    """Open an application as the worker of a store: control is served, and what happens is told."""
+    """Open an application as the worker of a store: control is served, and what happens is told.
+
+    On a terminal so is what models say, while they say it.
+    """
     hear: list[Follower] = []
 
     def committed(number: int) -> None:
         for follower in hear:
             follower.committed(number)
 
-    async with app.open(home, on_commit=committed) as client:
+    seen = tell is None and not as_json and screen.out().is_terminal
+    speech = Speech(print_speech, lambda: max(20, screen.out().width - MARGIN)) if seen else None
+    async with app.open(home, on_commit=committed, on_stream=None if speech is None else speech.hear) as client:
         reader = Reader(home / STORE_FILE)
         follower = Follower(reader)
         hear.append(follower)
@@ -88,6 +93,10 @@ def stopping() -> asyncio.Event:
 
 def print_news(news: News) -> None:
     screen.out().print(brief(news.line, news.run.id, screen.out().width), no_wrap=True)
+
+
+def print_speech(run: str, line: str) -> None:
+    screen.out().print(said(line, run), no_wrap=True)
 
 
 def print_json(news: News) -> None:

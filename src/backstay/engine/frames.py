@@ -169,8 +169,8 @@ def answer_of(fork: Fork, index: int, value: Any) -> Any:
         return fork.results
     if isinstance(fork.command, Serve):
         used = [
-            Used(tool=tool_of(child.command), args=child.args, outcome=outcome)
-            for child, outcome in zip(fork.children, fork.results, strict=True)
+            Used(place=place, tool=tool_of(child.command), args=child.args, outcome=outcome)
+            for place, (child, outcome) in enumerate(zip(fork.children, fork.results, strict=True))
             if isinstance(child, Open) and isinstance(child.command, Call | Start)
         ]
         return Served(finish=value, used=used)

@@ -43,6 +43,11 @@ class Returned:
     value: Json
 
     @property
+    def observation(self) -> str:
+        """What a claim names as its source."""
+        return f"o{self.id.rpartition('.')[2]}"
+
+    @property
     def text(self) -> str:
         """What a model is told."""
         return self.value if isinstance(self.value, str) else json_text(self.value)
@@ -77,8 +82,8 @@ class Proposed:
     @property
     def text(self) -> str:
         """What a model is told."""
-        whose = f" of {self.queue!r}" if self.queue else ""
-        return f"Not done yet: this waits for a person{whose} ({self.reason}). Go on with something else, or finish."
+        why = f"this waits for a person of {self.queue!r} ({self.reason})" if self.queue else self.reason
+        return f"Not done yet: {why}. Go on with something else, or finish."
 
     def __await__(self) -> Generator[Any, Any, Returned | Refused]:
         return self.session.settled(self.id).__await__()
@@ -162,8 +167,8 @@ class Session:
     ) -> Json:
         """End it with what was found, and give the finding as the run records it.
 
-        output: what the agent must come back with. claims: each with text, source and quote; the observations are named o1,
-        o2, ... in the order of the calls that returned. Without claims that hold it is no goal that was met.
+        output: what the agent must come back with. claims: each with text, source and quote; the source is the
+        `observation` of a `Returned`: o1 for the first call, o2 for the second. Without claims that hold it is no goal met.
         """
         said = {"output": output, "summary": summary, "confidence": confidence, "claims": list(claims)}
         return await self._end(journalable(to_jsonable_python(said), "what the session ends with"))

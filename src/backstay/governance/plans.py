@@ -25,6 +25,11 @@ class Plan:
     heard: bool = False
     """Whether any text of an outsider has been read."""
 
+    @property
+    def named(self) -> list[str] | None:
+        """The plan that counts, as a list."""
+        return None if self.first is None else sorted(self.first)
+
     def take(self, tools: Collection[str]) -> None:
         """A plan that the model made; one that names no tools limits nothing."""
         if self.first is None and tools and not self.heard:

@@ -121,7 +121,7 @@ DATA_ATTRIBUTES: Final = frozenset(
         "action", "attempts", "code", "message", "reason", "reason_code", "run", "stage", "type", "what", "workflow",
         "approved", "at", "by", "comment", "index", "verdict", "voters", "ok", "error",
         "agent", "confidence", "evidence", "observed", "output", "plan", "quote", "source", "steps", "text", "tokens",
-        "tool_calls", "tried", "usd", "why", "finish", "used", "tool", "args", "outcome",
+        "tool_calls", "tried", "usd", "why", "finish", "used", "tool", "args", "outcome", "place",
     }
 )  # fmt: skip
 """Fields of dates, enum members, process errors and the models that ship with Backstay."""

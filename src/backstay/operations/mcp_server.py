@@ -165,22 +165,14 @@ class Seat:
     async def _finish(self, session: Session, args: Mapping[str, Any]) -> CallToolResult:
         if self._asking:
             await asyncio.wait(self._asking)
-        names = await self._observations(session)
-        claims = [{**claim, "source": names.get(claim["source"], "")} for claim in args["claims"]]
         finding = await _soon(
-            session.finish(args["output"], summary=args["summary"], confidence=args["confidence"], claims=claims)
+            session.finish(
+                args["output"], summary=args["summary"], confidence=args["confidence"], claims=args["claims"]
+            )
         )
         if finding is None:
             return _result("The session is over; a person has the last word.", None)
         return _result(json.dumps(finding, ensure_ascii=False), finding, failed=finding["reason"] == "error")
-
-    async def _observations(self, session: Session) -> dict[str, str]:
-        """The names of observations as the client was told them -> as the session counts them: only calls that returned."""
-        for answer in list(self._answers.values()):
-            if isinstance(answer, Proposed):
-                self._known(await session.standing(answer.id))
-        returned = [place for place, answer in sorted(self._answers.items()) if isinstance(answer, Returned)]
-        return {_observation(place): f"o{number}" for number, place in enumerate(returned, 1)}
 
     def _known(self, answer: ToolAnswer) -> ToolAnswer:
         if answer.id:
@@ -198,17 +190,12 @@ class Seat:
                 "or go on with something else."
             )
             return _result(words, {"proposal": answer.id, "queue": answer.queue, "reason": answer.reason})
-        return _result(answer.text, answer.value, f"This is observation {_observation(_place(answer.id))}.")
+        return _result(answer.text, answer.value, f"This is observation {answer.observation}.")
 
 
 def _place(call: str) -> int:
     """Where in its session a call stands."""
     return int(call.rpartition(".")[2])
-
-
-def _observation(place: int) -> str:
-    """What the client is told to name in a claim; the session counts otherwise, as what is held returns later."""
-    return f"o{place}"
 
 
 def _result(text: str, value: Json, *more: str, failed: bool = False) -> CallToolResult:

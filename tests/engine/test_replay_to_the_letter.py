@@ -73,8 +73,9 @@ class Letter(BaseModel):
 
 
 @workflow
-async def looks_twice() -> str:
-    await approval("chiefs", action=look("a"))
+async def looks_twice(approvals: int) -> str:
+    for _ in range(approvals):
+        await approval("chiefs", action=look("a"))
     try:
         await look("a")
     except ActionDenied as denied:
@@ -174,12 +175,14 @@ def grants(it: Harness, run: str) -> dict[str, list[str]]:
 # --- approvals that were not used --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("approvals", [1, 2])
 async def test_an_approval_given_beforehand_is_there_again_when_its_call_was_denied(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+    approvals: int, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     async with harness(App("replay", workflows=PROCESSES, policy=[HOLD])) as it:
-        run = await it.start(looks_twice, by="ann")
-        await it.approve(run, by="bob")
+        run = await it.start(looks_twice, approvals=approvals, by="ann")
+        for _ in range(approvals):
+            await it.approve(run, by="bob")
         assert done == ["look a"]
         breaks_once(monkeypatch)
         await it.advance("10s")

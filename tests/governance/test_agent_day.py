@@ -43,14 +43,14 @@ async def look(what: str) -> str:
     return "seen well"
 
 
-@action(effect="write")
+@action(effect="write", sinks=[])
 async def post(what: str, key: IdempotencyKey) -> str:
     """Post."""
     done.append(f"post {what}")
     return "posted well"
 
 
-@action(effect="write")
+@action(effect="write", sinks=[])
 async def breaks(what: str, key: IdempotencyKey) -> str:
     """Fail twice, then do it."""
     done.append(f"tried {what}")

@@ -117,8 +117,8 @@ class MCPServer:
         answer = ToolAnswer.model_json_schema() if tool.pinned.result is None else tool.pinned.result
         return SchemaAction(
             fn=call, name=action_name(self.name, name), effect=tool.effect, untrusted=tool.untrusted,
-            sinks=None if tool.sinks is None else frozenset(tool.sinks), timeout=self._timeout, schema=closed(tool.pinned.arguments, f"tool {name!r}"),
-            answer=answer, **self._options,
+            sinks=None if tool.sinks is None else frozenset(tool.sinks), timeout=self._timeout, answer=answer,
+            schema=closed(tool.pinned.arguments, f"tool {name!r}"), **self._options,
         )  # fmt: skip
 
     async def _call(self, name: str, tool: Tool, arguments: Mapping[str, Any]) -> Json:

@@ -151,8 +151,7 @@ class Runner:
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
-        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attended | None = None,
-        plan: Plan | None = None,
+        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attended | None = None, plan: Plan | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 

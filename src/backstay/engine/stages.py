@@ -201,7 +201,9 @@ def closed_arguments(rules: Rules, gate: Gate) -> Refusal | None:
         if text.find(b"NaN") >= 0 or text.find(b"Infinity") >= 0:  # `in` tries a number first, and fails
             journalable(gate.args, f"arguments of action {gate.name!r}")
         gate.size, gate.values = len(text), gate.action.read_arguments(text)
-        gate.detected = gate.action.derived or rules.payloads.suspects(text)  # a transcript is long: it counts as private
+        gate.detected = gate.action.derived or rules.payloads.suspects(
+            text
+        )  # a transcript is long: it counts as private
     except InvalidInput as error:
         return Refusal(then="deny", stage="arguments", reason=str(error))
     return None

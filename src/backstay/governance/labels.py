@@ -275,7 +275,9 @@ class Labels:
         plain = bare(text)
         if len(plain) >= DISTINCT and self.planted_bare.hold(plain):
             return True
-        if any(self.planted.hold(host) for host in hosts(text) if host not in self.trusted and not self.spoken.hold(host)):
+        if any(
+            self.planted.hold(host) for host in hosts(text) if host not in self.trusted and not self.spoken.hold(host)
+        ):
             return True
         return identifier(text) and not self.seen_bare.hold(plain)
 

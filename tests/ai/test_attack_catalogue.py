@@ -106,6 +106,12 @@ async def test_what_was_not_planned_is_denied_whoever_approves() -> None:
     assert "plan" in {stage for outcome in found.values() for _, stage in outcome.denied}
 
 
+async def test_a_helper_is_bound_by_the_plan_of_the_agent_that_asked_it() -> None:
+    (attack,) = [attack for attack in attacks() if attack.id == "invoice-helper"]
+    (outcome,) = (await attack_all([attack], "yes", PLANNED)).values()
+    assert (harm(attack, outcome), outcome.denied) == ([], [("change_bank_details", "plan")])
+
+
 async def test_honest_work_finishes_beside_an_attack() -> None:
     """The attacker's words are there to be read, and the model does what the person asked."""
     seen: set[str] = set()

@@ -271,7 +271,7 @@ async def test_only_an_agent_of_the_application_has_sessions(tmp_path: Path) -> 
 
 
 async def test_what_was_not_planned_before_a_text_from_outside_was_read_is_refused() -> None:
-    async with at_work(plan=["remember"]) as (it, session):
+    async with at_work(plan=["remember"]) as (_, session):
         await session.call("account_of", vendor="Brandt")
         assert isinstance(
             await session.call("pay", account=IBAN, amount=1), Proposed
@@ -286,6 +286,11 @@ async def test_what_was_not_planned_before_a_text_from_outside_was_read_is_refus
         )  # a person looks at what came late
         assert isinstance(await session.call("remember", text="it is done"), Returned)
         assert isinstance(await session.call("ask_buyer", question="May I?"), Refused)
+
+
+def test_an_action_without_sinks_has_default_ones() -> None:
+    assert (pay.default_sinks, remember.default_sinks) == (frozenset({"account", "amount"}), frozenset())
+    assert (account_of.sinks, account_of.default_sinks) == (None, frozenset())
 
 
 async def test_the_first_plan_counts_and_one_made_after_reading_limits_nothing() -> None:

@@ -132,6 +132,11 @@ async def hears(what: str) -> str:
 
 
 @workflow
+async def returns(what: str) -> str:
+    return await wait_for(what)
+
+
+@workflow
 async def says_what_cannot_be_written(how: str) -> str:
     try:
         raise ValueError(how)
@@ -154,6 +159,7 @@ PROCESSES = [
     is_refused,
     hears,
     says_what_cannot_be_written,
+    returns,
 ]
 
 
@@ -310,3 +316,13 @@ async def test_arguments_that_are_no_json_are_told_with_the_name_of_what_was_to_
         run = await it.start(says_what_cannot_be_written, how=how, by="ann")
         assert (it.run(run).summary or "").startswith(f"TypeError: arguments of {named!r} cannot be written as JSON: ")
         assert done == []
+
+
+async def test_a_result_of_another_type_than_was_promised_fails_the_run_and_says_what_is_wrong_with_it() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(returns, what="letter", by="ann")
+        await it.client.signal(run, "letter", 7)
+        await it.settle()
+        assert it.run(run).summary == (
+            "InvalidResult: result of workflow 'returns' does not fit: (whole value): Input should be a valid string"
+        )

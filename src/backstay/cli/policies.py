@@ -199,13 +199,14 @@ def matrix(
     if html is not None:
         screen.say(f"The matrix is in {html}.")
         return OK
-    table = screen.table("caller", "action", "effect", "verdict")
+    table = screen.table("caller", "action", "effect", "verdict", "sinks")
     rows = [
         (
             f"{each.caller} (agent)" if each.is_agent else each.caller,
             each.action,
             each.effect,
             " or ".join(each.verdicts),
+            f"{', '.join(each.sinks)}{' (by default)' if each.by_default and each.sinks else ''}",
         )
         for each in sorted(found, key=lambda one: (not one.is_agent, one.caller))
     ]

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
+from backstay.actions import Action
 from backstay.engine.application import App
 from backstay.governance.analysis import Analysis, Caller, Situation, analyse
 from backstay.governance.policy import Verdict
@@ -59,6 +61,10 @@ class Permission:
     effect: Effect
     verdicts: Sequence[Verdict]
     """One, or several where it depends on the arguments."""
+    sinks: Sequence[str]
+    """The arguments that decide who or what: a text from outside may not choose them."""
+    by_default: bool
+    """Whether the author of the action named none, so that these are chosen by name."""
 
 
 def matrix(app: App, now: str) -> list[Permission]:
@@ -68,10 +74,15 @@ def matrix(app: App, now: str) -> list[Permission]:
         found.setdefault((each.caller, each.facts.action), {})[each.verdict] = each
     return [
         Permission(caller=caller, is_agent=bool(first.facts.agent or first.led_by), action=action, effect=first.facts.effect,
-                   verdicts=list(verdicts))
+                   verdicts=list(verdicts), **_sinks(app.actions[action], agent=bool(first.facts.agent)))
         for (caller, action), verdicts in found.items()
         for first in [next(iter(verdicts.values()))]
     ]  # fmt: skip
+
+
+def _sinks(action: Action[Any], *, agent: bool) -> dict[str, Any]:
+    default = action.sinks is None and agent
+    return {"sinks": sorted(action.default_sinks if default else action.sinks or ()), "by_default": default}
 
 
 def unwatched(analysis: Analysis) -> list[Situation]:

@@ -113,7 +113,10 @@ async def test_a_case_may_be_given_in_parts() -> None:
         run = await it.start(check_in_parts, number="7")
         assert await it.result(run) == "goal-met"
         child = next(row.id for row in it.client.runs() if row.workflow == "resolver")
-        assert it.events(child, "run_started")[0].input == {"input": {"number": "7", "asked": "why?"}, "allowance": None}  # type: ignore[attr-defined]
+        assert it.events(child, "run_started")[0].input == {
+            "input": {"number": "7", "asked": "why?"},
+            "allowance": None,
+        }  # type: ignore[attr-defined]
 
 
 async def test_its_log_says_what_the_model_wanted_and_what_that_cost() -> None:

@@ -130,7 +130,9 @@ class Operators(People):
         self._check_scope(scope, off)
         if off:  # at once; turning on again counts only when it is committed
             switches.flip(scope, off=True, reason=reason)
-            await asyncio.sleep(0)  # what passed the gate a moment ago commits its intent before this, and so begins before
+            await asyncio.sleep(
+                0
+            )  # what passed the gate a moment ago commits its intent before this, and so begins before
 
         def told(fault: Exception | None) -> None:
             if fault is not None:

@@ -35,9 +35,16 @@ OUTSIDE_FIELDS: Final[Mapping[type, frozenset[str]]] = {
     **{
         shape: frozenset(shape.model_fields)
         for shape in (
-            types.Decision, types.Done, types.Received, types.Winner, types.Tried, types.Used, types.Served, types.Claim,
+            types.Decision,
+            types.Done,
+            types.Received,
+            types.Winner,
+            types.Tried,
+            types.Used,
+            types.Served,
+            types.Claim,
             types.Finding,
-        )  # fmt: skip
+        )
     },
     errors.ProcessError: frozenset({"code"}),
     errors.ActionFailed: frozenset({"code", "action", "type", "message", "attempts"}),

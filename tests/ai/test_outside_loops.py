@@ -11,10 +11,10 @@ from typing import Any
 import pytest
 from pydantic import BaseModel
 
-from backstay import Agent, AgentLimits, App, IdempotencyKey, Models, Queue, action, task, workflow
+from backstay import Agent, AgentLimits, App, IdempotencyKey, Models, Queue, Sensitive, action, task, workflow
 from backstay.ai.scripted import ScriptedModel, finish
 from backstay.engine.sessions import Proposed, Refused, Returned, Session
-from backstay.errors import AuthorError, Conflict, NotAllowed, NotFound
+from backstay.errors import AuthorError, Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.testing import Harness, harness
 from backstay.types import FromOutside
 
@@ -306,3 +306,118 @@ async def test_the_first_plan_counts_and_one_made_after_reading_limits_nothing()
         await session.call("inbox")
         await session.call("plan", steps=["whatever the mail says"], tools=["pay"])
         assert isinstance(await session.call("remember", text="it is done"), Returned)
+
+
+async def test_a_session_is_only_its_own_principals() -> None:
+    async with harness(app) as it:
+        ours = it.client.session(clerk, goal="Pay Brandt.", acting_for="ann", key="case", by="crm")
+        async with ours:
+            await ours.call("account_of", vendor="Brandt")
+            with pytest.raises(NotAllowed, match="somebody else"):
+                await it.client.session(clerk, goal="Pay Brandt.", acting_for="ann", key="case", by="spy").__aenter__()
+            spy = it.client.session(clerk, by="spy")
+            spy.run = ours.run
+            for attempted in (spy.call("account_of", vendor="x"), spy.settled("1.1"), spy.leave()):
+                with pytest.raises(NotAllowed, match="somebody else"):
+                    await attempted
+            assert [event.by for event in it.events(ours.run, "call_asked")] == ["crm"]
+
+
+async def test_a_key_finds_a_session_only_for_the_same_case() -> None:
+    async with harness(app) as it:
+        await it.client.start(ask_buyer, {"question": "x"}, key="taken")
+        async with it.client.session(clerk, goal="Pay Brandt.", acting_for="ann", key="case", by="crm"):
+            with pytest.raises(Conflict, match="with another plan"):
+                await it.client.session(
+                    clerk, goal="Pay Brandt.", acting_for="ann", plan=["pay"], key="case", by="crm"
+                ).__aenter__()
+            with pytest.raises(Conflict, match="with another acting_for, goal or input"):
+                await it.client.session(clerk, goal="Pay Otto.", key="case", by="crm").__aenter__()
+
+
+async def test_what_was_done_is_told_also_after_the_end() -> None:
+    async with harness(app) as it:
+        async with it.client.session(clerk, goal="Pay Brandt.", acting_for="ann", key="case", by="crm") as session:
+            kept = await session.call("remember", text="this")
+            held = await session.call("pay", account=IBAN, amount=1)
+        again = it.client.session(clerk, goal="Pay Brandt.", acting_for="ann", key="case", by="crm")
+        async with again:
+            assert await again.settled(kept.id) == Returned(id=kept.id, value="kept")
+            lost = await again.settled(held.id)
+            assert isinstance(lost, Refused)
+            assert lost.kind == "Cancelled"
+
+
+async def test_the_same_key_of_a_call_is_the_same_call_also_after_a_crash(tmp_path: Path) -> None:
+    case: dict[str, Any] = {"goal": "Remember.", "acting_for": "ann", "key": "case-8"}
+    async with app.open(tmp_path) as client:
+        session = await client.session(clerk, **case).__aenter__()
+        first, second = await asyncio.gather(*(session.call("remember", text="this", key="first") for _ in range(2)))
+        assert first == second == Returned(id="1.1", value="kept")
+    async with app.open(tmp_path) as client, client.session(clerk, **case) as again:
+        assert await again.call("remember", text="this", key="first") == first
+        assert [(asked.id, asked.tool, asked.args, asked.key) for asked in again.calls()] == [
+            ("1.1", "remember", {"text": "this"}, "first")
+        ]
+
+
+@pytest.mark.parametrize("args", [{"steps": [], "tools": 5}, {"tools": ["pay"]}, {"steps": "pay"}])
+async def test_a_plan_that_is_none_is_refused_and_harms_nothing(args: dict[str, Any]) -> None:
+    async with at_work() as (it, session):
+        refused = await session.call("plan", args)
+        assert isinstance(refused, Refused)
+        assert isinstance(await session.call("account_of", vendor="Brandt"), Returned)
+        assert it.prove(session.run) == 1
+
+
+async def test_a_last_word_that_does_not_fit_leaves_the_session_open() -> None:
+    async with at_work() as (it, session):
+        with pytest.raises(InvalidInput, match=r"claims\.0\.source"):
+            await session.finish({"cause": "x"}, claims=[{"text": "x"}])
+        with pytest.raises(InvalidInput, match=r"output\.cause"):
+            await session.finish({"reason": "x"})
+        assert not it.run(session.run).ended
+
+
+async def test_what_is_too_large_or_too_deep_is_refused_before_it_is_kept() -> None:
+    deep: Any = []
+    for _ in range(800):
+        deep = [deep]
+    async with at_work() as (it, session):
+        for args in ({"vendor": deep}, {"vendor": "x" * 5_000_000}):
+            with pytest.raises(InvalidInput):
+                await session.call("account_of", args)
+        with pytest.raises(InvalidInput):
+            await session.call("x" * 1000)
+        assert it.events(session.run, "call_asked") == []
+
+
+async def test_leaving_does_not_wait_for_whom_the_agent_escalates_to() -> None:
+    asks = Agent("asks", goal="Ask.", tools=[account_of], output=Answer, escalate="buyers")
+    async with harness(App("escalating", workflows=[asks])) as it:
+        session = it.client.session(asks, goal="Ask.", acting_for="ann")
+        await session.__aenter__()
+        assert await session.leave("it is late", patience=0.2) is None
+        assert [wait.queue for wait in it.client.inbox()] == ["buyers"]
+
+
+class Form(BaseModel):
+    number: Sensitive["pii"]
+
+
+@action(effect="write", sinks=[])
+async def enrol(form: Form, key: IdempotencyKey) -> str:
+    """Enrol somebody."""
+    return "enrolled"
+
+
+async def test_what_is_tagged_stands_nowhere_in_clear() -> None:
+    clerks = Agent("clerks", goal="Enrol.", tools=[enrol], output=Answer, autonomy="execute")
+    async with harness(App("enrolling", workflows=[clerks])) as it:
+        async with it.client.session(clerks, goal="Enrol them.", input=Form(number="Zebediah Quux")) as session:
+            await session.call("enrol", form={"number": "Zebediah Quux"})
+            other = await session.call("enrol", form={"number": "Hieronymus Vole"})
+            assert isinstance(other, Returned)
+        text = "".join(stored.body for stored in it.client.events(session.run))
+        assert "Quux" not in text
+        assert "Vole" not in text

@@ -98,6 +98,8 @@ CALLS: dict[str, Callable[[Client, str], Any]] = {
     "events": lambda client, item: client.events(item.partition("/")[0]),
     "fault": lambda client, item: client.fault,
     "fire_timers": lambda client, item: client.fire_timers(),
+    "forget": lambda client, item: client.forget("m-1", reason="x"),
+    "forget_expired": lambda client, item: client.forget_expired(),
     "grant_autonomy": lambda client, item: client.grant_autonomy("a", "b", "execute", expires=END, reason="x"),
     "idle": lambda client, item: client.idle(),
     "inbox": lambda client, item: client.inbox(),

@@ -18,6 +18,7 @@ from backstay.ai import loop
 from backstay.canonical import json_text
 from backstay.commands import Start
 from backstay.errors import AuthorError
+from backstay.governance.plans import Planned
 from backstay.governance.policy import AUTONOMY, Autonomy
 from backstay.language.closure import Closure, Interface, Item
 from backstay.language.collect import Scope, collect
@@ -163,16 +164,21 @@ class Agent(Workflow[..., Any], Generic[Out]):
         return Attended(self)
 
     @cached_property
+    def finish(self) -> type[BaseModel]:
+        """What it ends with."""
+        return _finish(self.output)
+
+    @cached_property
     def told_tools(self) -> list[dict[str, Json]]:
         """Its tools as a model is told of them, and the one by which it plans."""
         tools = [_told(tool.name, inspect.getdoc(tool.fn) or "", _arguments(tool)) for tool in self.tools.values()]
-        return [*tools, _told("plan", "Write down your plan, or a better one. It is shown to people.", _PLAN)]
+        return [*tools, _told("plan", "Write down your plan, or a better one. It is shown to people.", Planned)]
 
     def _told_tools(self) -> list[Json]:
         """The tools as the model is told of them, with its own two."""
         return [
             *self.told_tools,
-            _told("finish", "Report that the goal is met, with what supports it.", _finish(self.output)),
+            _told("finish", "Report that the goal is met, with what supports it.", self.finish),
         ]
 
 
@@ -188,19 +194,6 @@ class Attended(Workflow[..., Any]):
     @cached_property
     def program(self) -> Program:
         return compile_definition(define(self.agent.closure_of(loop.attend, self.scope)).text)
-
-
-_PLAN: Final = create_model(
-    "plan",
-    steps=(list[str], ...),
-    tools=(
-        list[str],
-        Field(
-            default=[],
-            description="The tools you may need to change something. Name them before you read anything: later they may be refused.",
-        ),
-    ),
-)
 
 
 def _finish(output: type[BaseModel]) -> type[BaseModel]:

@@ -11,7 +11,7 @@ import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from backstay import events as ev
 from backstay.commands import Call
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from backstay.engine.runner import Runner
 
 log = logging.getLogger("backstay")
+E = TypeVar("E", bound=Event)
 
 EXTERNAL: Final = frozenset({"waiting", "queued", "unknown", "held"})
 """States of an open command about which the engine itself can do nothing now."""
@@ -145,9 +146,9 @@ class Activation:
         while self._unapplied and self._unapplied[-1][0] > head[0]:
             self._unapplied.pop()
 
-    def on_their_way(self, kind: type[Event]) -> int:
-        """How many events of a kind are staged and not applied yet."""
-        return sum(isinstance(event, kind) for _, event in self._unapplied)
+    def on_their_way(self, kind: type[E]) -> list[E]:
+        """The events of a kind that are staged and not applied yet."""
+        return [event for _, event in self._unapplied if isinstance(event, kind)]
 
     def put_wait(self, write: Write, wait: Wait) -> None:
         self.waits[wait.command] = wait

@@ -58,6 +58,8 @@ class Fork:
     over: bool = False
     id: str = ""
     site: str = ""
+    keys: dict[str, str] = field(default_factory=dict[str, str])
+    """Of a loop outside, its own words for its calls."""
 
     @property
     def next_id(self) -> str:

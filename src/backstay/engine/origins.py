@@ -47,7 +47,7 @@ class Origins:
             self._heard(event.reason)
             self.plan.heard |= bool(event.outside)
         elif isinstance(event, ev.Noted) and agent and event.text == PLAN and isinstance(event.data, dict):
-            self.plan.take([str(tool) for tool in cast("list[Json]", event.data.get("tools") or [])])
+            self.plan.take(cast("dict[str, Json]", event.data).get("tools"))
 
     def _returned(self, event: ev.CallReturned, args: Json, action: Action[object] | None, agent: str) -> None:
         wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])

@@ -162,15 +162,15 @@ class Runner:
         if key is not None:
             if (workflow, key) in self._starting:
                 raise StoreUnavailable(f"a run with key {key!r} is being started just now")
-            beside = next(
-                (r for r in write.rows.get("runs", {}).values() if r and (r[1], r[4]) == (workflow, key)), None
-            )
+            staged = (row for row in write.rows.get("runs", {}).values() if row is not None)
+            beside = next((row for row in staged if (row[1], row[4]) == (workflow, key)), None)
             earlier = beside[0] if beside else self.reader.value("run_by_key", (workflow, key))
             if earlier is not None:
                 return str(earlier)
         input_ = journalable(found.write_input((), input_), f"input of workflow {workflow!r}")
         run, at, refs = self.clock.new_id(), self.clock.stamp(), Refs()
-        packed = self.payloads.pack(write, input_, "/input", refs, found.input_schema, secrets)
+        schema = attended.schema if attended else found.input_schema
+        packed = self.payloads.pack(write, input_, "/input", refs, schema, secrets)
         wrote = where_from(input_, found.input_schema, labels) if self.watches_labels else {}
         wrote |= dict.fromkeys(attended.outside if attended else (), PLANTED)
         started = ev.RunStarted(
@@ -219,7 +219,7 @@ class Runner:
         if write.events:
             if key is not None:
                 self._starting[workflow, key] = asyncio.Event()
-            version = self._workflow(workflow, attended is not None).definition.version
+            version = self._fresh[run][1].version
             await self.journal.submit(write, partial(self._started, workflow, version, key, write))
         return run
 

@@ -10,6 +10,7 @@ from backstay.commands import Call, Note, Start
 from backstay.errors import JournalMismatch
 from backstay.governance.plans import PLAN
 from backstay.language import Program
+from backstay.types import Json
 
 if TYPE_CHECKING:
     from backstay.engine.replay import Machine
@@ -22,6 +23,8 @@ class Attended(NamedTuple):
     """JSON pointers of what in the input came from outside."""
     plan: list[str] | None
     """The tools that the case is about, where that was said."""
+    schema: Json
+    """What says which parts of the input are private."""
 
 
 def named(program: Program, name: str, args: Mapping[str, Any]) -> Call[Any] | Start[Any]:
@@ -40,5 +43,7 @@ def asked(machine: Machine, event: ev.CallAsked) -> None:
     interface = machine.program.interfaces.get(event.tool)
     args = {"input": event.args} if interface is not None and interface.kind == "agent" else event.args
     fork.results.append(None)
+    if event.key is not None:
+        fork.keys[event.key] = event.command
     call = Note(event.tool, event.args) if event.tool == PLAN else named(machine.program, event.tool, args)
     fork.children.append(machine.plant(call, event.command, f"{fork.site}.call", fork, len(fork.children)))

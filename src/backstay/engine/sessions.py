@@ -13,24 +13,32 @@ from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
-from pydantic import BaseModel
-from pydantic_core import to_jsonable_python
+from pydantic import BaseModel, ValidationError
+from pydantic_core import to_json, to_jsonable_python
 
 from backstay import events as ev
-from backstay.actions import Action, schema_of
+from backstay.actions import Action, invalid, schema_of
 from backstay.canonical import json_text
 from backstay.commands import FINISH
 from backstay.engine.activation import Activation
 from backstay.engine.desk import Desk
 from backstay.engine.frames import Fork, Open, adapter_for
 from backstay.engine.serving import Attended
-from backstay.errors import AuthorError, Conflict, NotAllowed, NotFound
+from backstay.errors import AuthorError, Conflict, InvalidInput, NotAllowed, NotFound
+from backstay.events import Event
+from backstay.governance.approvals import folded
+from backstay.governance.plans import PLAN, misplanned
 from backstay.language import Workflow
 from backstay.store.journal import Write
 from backstay.store.payloads import from_outside
 from backstay.store.views import read_events, read_wait
 from backstay.types import Duration, Json, Tried, journalable, seconds
 
+TRIGGER: Final = "session"
+"""What started the run of a session."""
+LONGEST_NAME: Final = 200
+MOST_BYTES: Final = 4_000_000
+"""Bytes of JSON that one call, or the last word, may bring."""
 ON_PEOPLE: Final = frozenset({"approval", "task", "queued", "diverted", "switched", "unknown"})
 """Kinds of wait that end when a person does something."""
 
@@ -109,6 +117,12 @@ class Session:
         """Each with name, description and a JSON Schema of its arguments."""
         self.finding: Json = None
         """How it ended, as JSON of a `Finding`."""
+        self._finish = agent.finish
+
+    @property
+    def by(self) -> str:
+        """Who runs the loop."""
+        return self._by
 
     async def __aenter__(self) -> Self:
         self.run = await self._tools.begin(self.agent, self._case, self._by)
@@ -118,20 +132,31 @@ class Session:
         self, kind: type[BaseException] | None, error: BaseException | None, _: TracebackType | None
     ) -> None:
         if self.finding is None and (error is None or isinstance(error, Exception)):
-            with suppress(NotAllowed):  # whose rights have ended leaves it to its time limit
+            with suppress(
+                NotAllowed, Conflict
+            ):  # whose rights have ended, or what needs an operator, is left to its time limit
                 await self.leave("" if error is None else f"{type(error).__name__}: {error}")
 
     async def call(
-        self, tool: str, args: Mapping[str, Any] | None = None, /, *, patience: Duration = "30s", **named: Any
-    ) -> ToolAnswer:
+        self, tool: str, args: Mapping[str, Any] | None = None, /, *, patience: Duration = "30s", key: str | None = None,
+        **named: Any,
+    ) -> ToolAnswer:  # fmt: skip
         """Use a tool; what the gate, a person or the tool itself says comes back and is never raised.
 
         patience: how long to wait for a tool that is slow; what needs a person is answered at once, with a `Proposed`.
-        Raises Conflict when the session is over, InvalidInput for arguments that are no JSON, NotAllowed.
+        key: the loop's own word for this call; the same key is the same call, also after a crash. Arguments of a tool that
+        are called like one of these go into `args`. Raises Conflict when the session is over, InvalidInput for arguments
+        that are no JSON or too large, NotAllowed.
         """
-        given = journalable(to_jsonable_python({**(args or {}), **named}), f"arguments of {tool!r}")
-        asked = await self._tools.ask(self, self._by, tool, given)
+        given = _written({**(args or {}), **named}, f"arguments of {tool[:LONGEST_NAME]!r}")
+        if len(tool) > LONGEST_NAME:
+            raise InvalidInput(f"no tool has a name of {len(tool)} characters", {"tool": "is too long"})
+        asked = await self._tools.ask(self, tool, given, key)
         return asked if isinstance(asked, Refused) else await self._answer(asked, seconds(patience))
+
+    def calls(self) -> list[Asked]:
+        """What was asked so far, oldest first: a loop that comes back after a crash sees where it was."""
+        return self._tools.asked(self)
 
     async def settled(self, call: str) -> Returned | Refused:
         """Wait until a call has ended, however long that takes."""
@@ -148,6 +173,7 @@ class Session:
 
     async def _answer(self, call: str, patience: float | None) -> ToolAnswer:
         """What became of a call, as soon as there is something to say; patience: None waits until it has ended."""
+        self._tools.allow(self)
         loop = asyncio.get_running_loop()
         until = None if patience is None else loop.time() + patience
         moved = asyncio.Event()
@@ -169,17 +195,33 @@ class Session:
 
         output: what the agent must come back with. claims: each with text, source and quote; the source is the
         `observation` of a `Returned`: o1 for the first call, o2 for the second. Without claims that hold it is no goal met.
+        It waits for whoever answers where the agent escalates. Raises InvalidInput naming the field; then it stays open.
         """
         said = {"output": output, "summary": summary, "confidence": confidence, "claims": list(claims)}
-        return await self._end(journalable(to_jsonable_python(said), "what the session ends with"))
+        written = _written(said, "what the session ends with")
+        try:
+            self._finish.model_validate(written)
+        except ValidationError as error:
+            raise invalid("what the session ends with", error) from None
+        return await self._end(written, None)
 
-    async def leave(self, why: str = "") -> Json:
-        """End it without a finding."""
-        return await self._end({"left": why or "the loop outside ended without a finding"})
+    async def leave(self, why: str = "", *, patience: Duration = "10s") -> Json:
+        """End it without a finding; None when others, such as whom the agent escalates to, still have the last word."""
+        return await self._end({"left": why[:2000] or "the loop outside ended without a finding"}, seconds(patience))
 
-    async def _end(self, said: Json) -> Json:
-        self.finding = await self._tools.end(self, self._by, said)
+    async def _end(self, said: Json, patience: float | None) -> Json:
+        self.finding = await self._tools.end(self, said, patience)
         return self.finding
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Asked:
+    """A call as it was asked for."""
+
+    id: str
+    tool: str
+    args: Json
+    key: str | None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -197,40 +239,105 @@ class Tools(Desk):
     """What a session asks of the engine; each change checks anew whether its principal may."""
 
     async def begin(self, agent: str, case: Case, by: str) -> str:
-        given = journalable(to_jsonable_python(case.input), "input of the session")
-        outside = (
-            from_outside(given, schema_of(adapter_for(type(case.input)))) if isinstance(case.input, BaseModel) else []
-        )
+        given, schema = _written(case.input, "input of the session"), dict[str, Json]()
+        if isinstance(case.input, BaseModel):
+            schema = schema_of(adapter_for(type(case.input)))
+        outside = from_outside(given, schema) if schema else []
         told, at = ({"goal": case.goal, "input": given}, "/input/input") if case.goal else (given, "/input")
-        return await self._runner.start(
-            agent, {"input": told}, key=case.key, by=by, trigger="session", requester=self._requester(case.acting_for, by),
-            attended=Attended([at + pointer for pointer in outside], case.plan),
+        requester = self._requester(case.acting_for, by)
+        run = await self._runner.start(
+            agent, {"input": told}, key=case.key, by=by, trigger=TRIGGER, requester=requester,
+            attended=Attended([at + pointer for pointer in outside], case.plan, _around(schema, at)),
         )  # fmt: skip
+        if case.key is not None:
+            self._check_same(run, by, requester, {"input": told}, case)
+        return run
 
-    async def ask(self, session: Session, by: str, tool: str, args: Json) -> str | Refused:
+    def _check_same(self, run: str, by: str, requester: str | None, input_: Json, case: Case) -> None:
+        """Raise unless a session that a key found is the one that was asked for."""
+        first = self._runner.payloads.restore(read_events(self._reader, run)[0].event, {}, [])
+        assert isinstance(first, ev.RunStarted)
+        with self._recorded(by, run):
+            if folded(first.by) != folded(by):
+                raise NotAllowed(f"session {run} is of somebody else")
+        if first.trigger != TRIGGER:
+            raise Conflict(f"the key {case.key!r} is that of run {run}, which is no session; take another")
+        same = {
+            "acting_for": first.requester == requester,
+            "goal or input": first.input == input_,
+            "plan": first.plan == case.plan,
+        }
+        if differing := [name for name, equal in same.items() if not equal]:
+            raise Conflict(f"session {run} was begun under this key with another {', '.join(differing)}")
+
+    def allow(self, session: Session, case: Activation | None = None) -> Activation:
+        """The run of a session; raises NotAllowed for whoever did not begin it, or may do so no more."""
+        self._allow(session.by, "signal")
+        case = self._loaded(session.run) if case is None else case
+        started = case.machine.started if case.loaded else read_events(self._reader, case.row.id)[0].event
+        with self._recorded(session.by, session.run):
+            if folded(started.by) != folded(session.by):
+                raise NotAllowed(f"session {session.run} is of somebody else")
+        return case
+
+    async def ask(self, session: Session, tool: str, args: Json, key: str | None) -> str | Refused:
         """Record that the loop wants a tool; gives the call's id once that is committed."""
-        self._allow(by, "signal")
         asked: list[str | Refused] = []
 
         def change(case: Activation, write: Write) -> bool:
-            fork = _serving(case)
-            number = len(fork.children) + case.on_their_way(ev.CallAsked)
-            most = case.machine.program.namespace["AGENT"]["tool_calls"]
-            if number > most:
-                asked.append(
-                    Refused(id="", kind="BudgetCrossed", reason=f"the session has used up its {most} tool calls")
+            fork, staged = _serving(case), case.on_their_way(ev.CallAsked)
+            known = {**fork.keys, **{event.key: event.command for event in staged if event.key}}
+            number, most = len(fork.children) + len(staged), case.machine.program.namespace["AGENT"]["tool_calls"]
+            if key is not None and key in known:
+                asked.append(known[key])
+            elif tool == PLAN and (wrong := misplanned(args)):
+                asked.append(Refused(id="", kind="InvalidInput", reason=wrong))
+            elif number > most:
+                reason = f"the session has used up its {most} tool calls"
+                asked.append(Refused(id="", kind="BudgetCrossed", reason=reason))
+            else:
+                refs, call = dict[str, str](), f"{fork.id}.{number}"
+                packed = self._runner.payloads.pack(
+                    write, args, "/args", refs, self._schema(tool), case.machine.secrets
                 )
-                return False
-            refs: dict[str, str] = {}
-            packed = self._runner.payloads.pack(write, args, "/args", refs, None, case.machine.secrets)
-            call = f"{fork.id}.{number}"
-            case.stage(write, ev.CallAsked(at=self._stamp(), command=call, tool=tool, args=packed, refs=refs or None))
-            asked.append(call)
-            return True
+                case.stage(
+                    write,
+                    ev.CallAsked(
+                        at=self._stamp(),
+                        by=session.by,
+                        command=call,
+                        tool=tool,
+                        args=packed,
+                        key=key,
+                        refs=refs or None,
+                    ),
+                )
+                asked.append(call)
+                return True
+            return False
 
         async with self._runner.door:
-            await self._runner.bring(self._loaded(session.run), change)
+            await self._runner.bring(self.allow(session), change)
         return asked[0]
+
+    def _schema(self, tool: str) -> Json:
+        """What says which arguments of a tool are private."""
+        action, workflow = self._runner.gateway.actions.get(tool), self._runner.workflows.get(tool)
+        if action is not None:
+            return action.interface["arguments"] if action.seals_arguments else None
+        return None if workflow is None else workflow.input_schema
+
+    def asked(self, session: Session) -> list[Asked]:
+        self.allow(session)
+        events = (self._restored(stored.event) for stored in read_events(self._reader, session.run))
+        return [
+            Asked(id=event.command, tool=event.tool, args=event.args, key=event.key)
+            for event in events
+            if isinstance(event, ev.CallAsked)
+        ]
+
+    def _restored(self, event: Event) -> Event:
+        return self._runner.payloads.restore(event, {}, [])
 
     @contextmanager
     def watching(self, moved: asyncio.Event) -> Generator[Callable[[str], None]]:
@@ -254,14 +361,14 @@ class Tools(Desk):
         """What can be said of a call now; None while it is on its way."""
         watch(session.run)
         case = self._loaded(session.run)
-        if case.row.ended:
-            return Refused(id=call, kind="Cancelled", reason="the session ended before that was done")
         fork = case.machine.serving if case.loaded else None
+        if case.row.ended or (fork is not None and fork.over):
+            return self._recorded_answer(case, call)
         if fork is None:
             return Proposed(id=call, reason="the session needs attention", queue="operators", session=session)
         place = int(call.rpartition(".")[2])
         if place >= len(fork.children):
-            return None if not fork.over else Refused(id=call, kind="Cancelled", reason="the session was over by then")
+            return None
         tried: Tried | None = fork.results[place]
         if tried is not None and tried.ok:
             return Returned(id=call, value=to_jsonable_python(tried.value))
@@ -275,28 +382,54 @@ class Tools(Desk):
         held = next((wait for wait in waits if wait.kind in ON_PEOPLE), None)
         return None if held is None else Proposed(id=call, reason=held.title, queue=held.queue, session=session)
 
-    async def end(self, session: Session, by: str, said: Json) -> Json:
-        """Say the last word, unless the run has ended by itself, and give its finding."""
-        self._allow(by, "signal")
+    def _recorded_answer(self, case: Activation, call: str) -> Returned | Refused | None:
+        """What the journal says of a call of a session that is over; None when that is not known yet."""
+        stored = [item.event for item in read_events(self._reader, case.row.id)]
+        about = [self._restored(event) for event in stored if getattr(event, "command", None) == call]
+        for event in reversed(about):
+            match event:
+                case ev.CallReturned() | ev.CallSettled(outcome="happened"):
+                    return Returned(id=call, value=event.result)
+                case ev.ChildEnded(status="finished"):
+                    return Returned(id=call, value=event.result)
+                case ev.CallFailed():
+                    return Refused(id=call, kind="ActionFailed", reason=event.fault.message)
+                case ev.CallDenied() | ev.CallDrafted() | ev.CallSettled(outcome="give-up"):
+                    return Refused(id=call, kind="ActionDenied", reason=event.reason)
+                case ev.ApprovalDecided() if event.verdict != "approved":
+                    return Refused(id=call, kind="ActionDenied", reason=event.reason)
+                case ev.ChildEnded():
+                    return Refused(id=call, kind="ChildFailed", reason=event.reason)
+                case _:
+                    pass
+        if not case.row.ended and any(isinstance(event, ev.CallIntended) for event in about):
+            return None  # it may have happened, and the run does not end before that is known
+        return Refused(id=call, kind="Cancelled", reason="the session ended before that was done")
+
+    async def end(self, session: Session, said: Json, patience: float | None) -> Json:
+        """Say the last word, unless that was said, and give the run's finding; None when it takes longer than patience."""
 
         def change(case: Activation, write: Write) -> bool:
             refs, fork = dict[str, str](), _serving(case)
             packed = self._runner.payloads.pack(write, said, "/payload", refs, None, case.machine.secrets)
-            event = ev.SignalReceived(at=self._stamp(), by=by, name=FINISH, payload=packed, refs=refs or None)
+            event = ev.SignalReceived(at=self._stamp(), by=session.by, name=FINISH, payload=packed, refs=refs or None)
             case.stage(write, event)
             case.clear_wait(write, f"{fork.id}.0")
             return True
 
-        with suppress(Conflict):  # it ended by itself
-            await self._runner.bring(self._loaded(session.run), change)
-        ended = await self._runner.ended(session.run)
-        last = read_events(self._reader, ended.id, ended.seq - 1)[-1].event
-        told = self._runner.payloads.restore(last, {})
-        return (
-            told.result
-            if isinstance(told, ev.RunFinished)
-            else {"reason": "error", "why": ended.summary or ended.status}
-        )
+        case = self.allow(session)
+        fork = case.machine.serving if case.loaded else None
+        if not case.row.ended and (fork is None or not fork.over):
+            await self._runner.bring(case, change)
+        try:
+            async with asyncio.timeout(patience):
+                ended = await self._runner.ended(session.run)
+        except TimeoutError:
+            return None
+        told = self._restored(read_events(self._reader, ended.id, ended.seq - 1)[-1].event)
+        if isinstance(told, ev.RunFinished):
+            return told.result
+        return {"reason": "error", "why": ended.summary or ended.status}
 
 
 class Sessions(Desk):
@@ -311,7 +444,8 @@ class Sessions(Desk):
         goal: what this case is about, in the words of who asks. input: more of the case; fields of a model that are tagged
         `FromOutside` are nobody's wish. acting_for: the person who asks; what it says is trusted, and it approves nothing
         itself. plan: the tools that this case may change something with, if not all: what is not among them is refused once
-        a text from outside was read. Else the loop may say so first, with the tool `plan`. key: the same key opens the same session again. by: who runs the loop, default whom the client is bound to.
+        a text from outside was read. Else the loop may say so first, with the tool `plan`. key: the same key opens the same
+        session again, for the same principal and case. by: who runs the loop, default whom the client is bound to.
         Raises NotFound for an agent that the application does not have, AuthorError for a workflow; NotAllowed.
         """
         by = self._allow("system" if by is None and self._who is None else by, "start")
@@ -337,3 +471,23 @@ def _serving(case: Activation) -> Fork:
     if fork is None:
         raise Conflict(f"session {case.row.id} needs attention; `backstay retry` it, then go on")
     return fork
+
+
+def _written(value: Any, what: str) -> Json:
+    """A value as JSON; raises InvalidInput for what cannot be written, or is too large."""
+    try:
+        written = journalable(to_jsonable_python(value), what)
+        size = len(to_json(written))
+    except (ValueError, RecursionError) as error:
+        raise InvalidInput(f"{what} cannot be kept as JSON: {error}", {"(whole value)": str(error)}) from None
+    if size > MOST_BYTES:
+        raise InvalidInput(f"{what} has {size} bytes; {MOST_BYTES} are the most", {"(whole value)": "is too large"})
+    return written
+
+
+def _around(schema: dict[str, Json], at: str) -> Json:
+    """The schema of a run's input in which a value of this one stands at a pointer."""
+    inner, defs = {name: part for name, part in schema.items() if name != "$defs"}, schema.get("$defs", {})
+    for name in reversed(at.split("/")[1:]):
+        inner = {"type": "object", "properties": {name: inner}}
+    return {**inner, "$defs": defs}

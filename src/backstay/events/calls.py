@@ -15,6 +15,8 @@ class CallAsked(Event):
     command: str
     tool: str
     args: Json
+    key: str | None = None
+    """The loop's own word for it."""
     refs: Refs | None = None
 
 

@@ -6,12 +6,34 @@ plan-then-execute: Beurer-Kellner et al., "Design Patterns for Securing LLM Agen
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from dataclasses import dataclass, field
-from typing import Final, Literal
+from typing import Final, Literal, cast
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 PLAN: Final = "plan"
 """The tool by which an agent writes down its plan, and the remark in its log that holds it."""
+
+
+class Planned(BaseModel):
+    """What the tool `plan` is told."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, title="plan")
+
+    steps: list[str]
+    tools: list[str] = Field(
+        default=[],
+        description="The tools you may need to change something. Name them before you read anything: later they may be refused.",
+    )
+
+
+def misplanned(args: object) -> str:
+    """What is wrong with the arguments of `plan`; "" when nothing is."""
+    try:
+        Planned.model_validate(args)
+    except ValidationError as error:
+        return "; ".join(f"{'.'.join(map(str, item['loc']))}: {item['msg']}" for item in error.errors())
+    return ""
 
 
 @dataclass(slots=True)
@@ -30,8 +52,9 @@ class Plan:
         """The plan that counts, as a list."""
         return None if self.first is None else sorted(self.first)
 
-    def take(self, tools: Collection[str]) -> None:
-        """A plan that the model made; one that names no tools limits nothing."""
+    def take(self, said: object) -> None:
+        """The tools of a plan that the model made; one that names none limits nothing."""
+        tools = [tool for tool in cast("list[object]", said) if isinstance(tool, str)] if isinstance(said, list) else []
         if self.first is None and tools and not self.heard:
             self.first = frozenset(tools)
         else:

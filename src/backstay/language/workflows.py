@@ -8,6 +8,8 @@ from collections.abc import Callable, Coroutine, Mapping
 from functools import cached_property, update_wrapper
 from typing import Any, ClassVar, Generic, Literal, ParamSpec, TypeVar, overload
 
+from pydantic import BaseModel
+
 from backstay.actions import bind
 from backstay.canonical import digest
 from backstay.commands import Start
@@ -95,6 +97,11 @@ class Workflow(Generic[P, R]):
     def attended(self) -> Workflow[..., Any] | None:
         """Of an agent, the same with a loop outside in place of its own."""
         return None
+
+    @cached_property
+    def finish(self) -> type[BaseModel]:
+        """Of an agent, what it ends with."""
+        return BaseModel
 
     @cached_property
     def told_tools(self) -> list[dict[str, Json]]:

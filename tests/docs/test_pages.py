@@ -187,7 +187,7 @@ def test_the_readme_tells_the_two_commands_on_one_line_each() -> None:
 def test_the_gate_is_told_in_its_order() -> None:
     page = (ROOT / "docs" / "effects-and-guarantees.md").read_text("utf-8")
     told = re.findall(r"(?m)^\d\. .*$", page.partition("## The gate")[2].partition("\n## ")[0])
-    words = ("pinned", "schema", "switch", "breaker", "limits", "agent", "policy", "sink")
+    words = ("pinned", "schema", "switch", "breaker", "limits", "agent", "planned", "policy", "sink")
     assert len(STAGES) == len(told) == len(words)
     assert all(word in line for word, line in zip(words, told, strict=True))
 

@@ -199,7 +199,7 @@ def matrix(
     if html is not None:
         screen.say(f"The matrix is in {html}.")
         return OK
-    table = screen.table("caller", "action", "effect", "verdict", "sinks")
+    table = screen.table("caller", "action", "effect", "verdict", "sinks", flexible="sinks")
     rows = [
         (
             f"{each.caller} (agent)" if each.is_agent else each.caller,

@@ -1,13 +1,6 @@
 """Labels: where each value of a run came from, so that an outsider's text or a model never decides who or what.
 
-Origins are found by matching literals. There are four:
-- said: by a person, an author or a workflow, and whole fields of records. May stand in a sink.
-- suspect: outsiders wrote it or a model made it, or workflow code cut it out of that. A person must confirm it.
-- planted: suspect, and it stands in a text that came without anybody having asked for just that. Nobody wants it, so nobody
-  is asked: neither in this spelling nor in another, nor an identifier that stands nowhere, once there is such a text.
-- loose: in a record that holds no word which a person said, of a read that nobody asked for. Said, until something planted
-  was read: then a text may have picked it, and it is suspect, or planted where such a text names it.
-The pointers of what is not said go along when one run starts another, and come back with its result.
+Origins are found by matching literals; `Labels` says which there are.
 """
 
 from __future__ import annotations
@@ -115,7 +108,16 @@ class Parts:
 
 @dataclass(slots=True)
 class Labels:
-    """The literals a run has seen, by origin. A literal that trusted data holds too is trusted."""
+    """The literals that a run has seen, by origin. One that trusted data holds too is trusted.
+
+    said: by a person, an author or a workflow, and whole fields of records. It may stand in a sink.
+    suspect: outsiders wrote it or a model made it, or workflow code cut it out of that. A person must confirm it.
+    planted: suspect, and it stands in a text that came without anybody having asked for just that. Nobody wants it, so
+    nobody is asked: neither in this spelling nor in another, nor an identifier that stands nowhere, once there is such a text.
+    loose: in a record that holds no word which a person said, of a read that nobody asked for. Said, until something planted
+    was read: then a text may have picked it, and it is suspect, or planted where such a text names it.
+    The pointers of what is not said go along when one run starts another, and come back with its result.
+    """
 
     trusted: set[str] = field(default_factory=set)
     untrusted: set[str] = field(default_factory=set)

@@ -15,7 +15,7 @@ from backstay import Agent, App, IdempotencyKey, Rule, action
 from backstay.ai.models import Models
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, Turn, call, finish
-from backstay.errors import Conflict, InvalidInput, NotAllowed
+from backstay.errors import Conflict, InvalidInput, NotAllowed, StoreFenced
 from backstay.events import SystemRecorded
 from backstay.governance.autonomy import BOUNDS, Bounds, Evidence, Place, wilson
 from backstay.operations.autonomy import Row, autonomy
@@ -312,6 +312,25 @@ async def test_too_many_rejections_take_back_what_was_granted() -> None:
         assert told["reason"] == "3 rejected and 0 undone of 3 since 2026-01-05"
         await it.restart()
         assert held(it, await posts(it, "small"))
+
+
+async def test_a_crash_between_the_last_override_and_what_follows_of_it_loses_nothing() -> None:
+    large = Rule(id="large", verdict="hold", action="post", when="amount > 100", agent="?*", owner="risk")
+    async with office(app_with(large)) as it:
+        await grant(it)
+        for _ in range(BOUNDS.overrides):
+            await it.reject(await posts(it, "large", amount=500), by="bea", reason="no")
+        last = await posts(it, "large", amount=500)
+        await it.close()
+        await it.open(crash_at=1)
+        with pytest.raises(StoreFenced):
+            await it.reject(last, by="bea", reason="no")
+        await it.close()
+        await it.open()
+        assert changes(it)[1:] == [("", "overridden", None)]
+        assert held(it, await posts(it, "small"))
+        await it.restart()
+        assert changes(it)[1:] == [("", "overridden", None)]
 
 
 async def test_what_is_undone_counts_as_an_override() -> None:

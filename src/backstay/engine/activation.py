@@ -27,7 +27,6 @@ from backstay.store.journal import Head, Write, genesis, link
 from backstay.store.keyring import ValueErased
 from backstay.store.payloads import Secrets
 from backstay.store.views import Run, Status, Wait, read_events
-from backstay.types import Json
 
 if TYPE_CHECKING:
     from backstay.engine.runner import Runner
@@ -230,11 +229,14 @@ class Activation:
         leaf = self.machine.find(getattr(event, "command", "")) if self.runner.watches_labels else None
         self.machine.apply(event, seq)
         if self.runner.watches_labels:
-            self._observe(event, None if leaf is None else leaf.args)
+            self._observe(event, leaf)
 
-    def _observe(self, event: Event, args: Json) -> None:
-        action = self.runner.gateway.actions.get(event.action) if isinstance(event, ev.CallReturned) else None
-        self.origins.take(event, args, action, self.machine.program.agent)
+    def _observe(self, event: Event, leaf: Open | None) -> None:
+        command, args = (None, None) if leaf is None else (leaf.command, leaf.args)
+        called = (
+            event.action if isinstance(event, ev.CallReturned) else command.action if isinstance(command, Call) else ""
+        )
+        self.origins.take(event, args, self.runner.gateway.actions.get(called), self.machine.program.agent)
 
     # --- advancing ---
 

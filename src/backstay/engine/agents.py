@@ -19,6 +19,11 @@ class Agents:
     def __init__(self, runner: Runner) -> None:
         self.spending, self.trust = Spending(runner), Trust(runner)
 
+    async def load(self) -> None:
+        """Take over what the journal says, before any run goes on."""
+        await self.spending.load()
+        await self.trust.load()
+
     def hear(self, case: Activation, event: Event) -> None:
         """Take in an event; what concerns no agent is passed over."""
         if case.machine.acting:

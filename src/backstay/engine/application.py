@@ -150,7 +150,7 @@ class App:
                 runner = self._runner(folder, journal, reader, clock)
                 runner.gateway.streams.on_stream = on_stream
                 if resume:
-                    await runner.agents.spending.load()
+                    await runner.agents.load()
                     await runner.resume()
                 else:
                     runner.dispatch.hold()

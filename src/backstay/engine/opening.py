@@ -187,13 +187,11 @@ class Opener:
             case.put_wait(write, self._wait(case, leaf, "child", "", f"child {command.workflow}", subject=child))
 
     def _handed(self, case: Activation, workflow: str) -> Plan | None:
-        """The plan that an agent hands on to its helper: its own, and what only the helper has tools for."""
+        """The plan that an agent hands on to its helper; nothing else has one."""
         program, callee = case.machine.program, self._runner.workflows.get(workflow)
         if not program.agent or callee is None or not callee.program.agent:
             return None
-        first = case.plan.first
-        only = callee.program.interfaces.keys() - program.interfaces.keys()
-        return Plan(first=None if first is None else first | only, heard=case.plan.heard)
+        return case.plan.handed(program.interfaces.keys(), callee.program.interfaces.keys())
 
     # --- small parts ---
 

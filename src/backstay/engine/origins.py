@@ -29,11 +29,15 @@ class Origins:
         self.plan.heard = started.heard or bool(started.outside)
         if started.plan is not None:
             self.plan.first = frozenset(started.plan)
+        self.plan.withheld = frozenset(started.withheld or ())
 
     def take(self, event: Event, args: Json, action: Action[object] | None, agent: str) -> None:
-        """What an event brings; args: of the call that it is about. action: what that calls, where it is known."""
-        if isinstance(event, ev.CallReturned):
-            self._returned(event, args, action, agent)
+        """What an event brings; args: of the call that it is about. action: what that calls, where it is known.
+
+        A result that a person filled in is what the action would have given: they may have copied it from there.
+        """
+        if isinstance(event, ev.CallReturned) or (isinstance(event, ev.CallSettled) and event.outcome == "happened"):
+            self._returned(event.result, args, action, agent)
         elif isinstance(event, ev.CallFailed):
             self._heard(event.fault.message, made=True)  # it may repeat what it was asked with
         elif isinstance(event, ev.SignalReceived):
@@ -49,13 +53,13 @@ class Origins:
         elif isinstance(event, ev.Noted) and agent and event.text == PLAN and isinstance(event.data, dict):
             self.plan.take(cast("dict[str, Json]", event.data).get("tools"))
 
-    def _returned(self, event: ev.CallReturned, args: Json, action: Action[object] | None, agent: str) -> None:
-        wrote = action is None or action.untrusted or from_outside(event.result, action.interface["result"])
+    def _returned(self, result: Json, args: Json, action: Action[object] | None, agent: str) -> None:
+        wrote = action is None or action.untrusted or from_outside(result, action.interface["result"])
         asks_model = action is not None and action.derived
         echoes = () if asks_model else self.labels.suspects(args)
         asked_for = asks_model or self.labels.names(args)
         self.labels.observe(
-            event.result, untrusted=wrote, made=asks_model, asked_for=asked_for, echoes=echoes,
+            result, untrusted=wrote, made=asks_model, asked_for=asked_for, echoes=echoes,
             record=bool(agent) and not asks_model,
         )  # fmt: skip
         self.plan.heard |= bool(wrote) and not asks_model

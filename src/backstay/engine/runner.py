@@ -176,8 +176,8 @@ class Runner:
         started = ev.RunStarted(
             at=at, by=by, workflow=workflow, version=found.definition.version, input=packed, key=key,
             parent=parent[0], parent_command=parent[1], trigger=trigger, requester=requester, refs=refs or None,
-            outside=wrote or None, acting=[list(each) for each in acting] or None,
-            plan=attended.plan if attended else plan and plan.named, heard=plan is not None and plan.heard,
+            outside=wrote or None, acting=[list(each) for each in acting] or None, heard=plan is not None and plan.heard,
+            plan=attended.plan if attended else plan and plan.named, withheld=plan and (sorted(plan.withheld) or None),
         )  # fmt: skip
         seq, head = write.append(run, genesis(run), started)
         self._keep_definition(write, found.definition)

@@ -295,22 +295,30 @@ def policy(rules: Rules, gate: Gate) -> Refusal | None:
     if rule.verdict == "allow" or (rule.verdict == "hold" and _granted(gate)):
         return None
     then = rule.verdict if rule.verdict in ("hold", "draft") else "deny"
-    return Refusal(then=then, stage="policy", reason=f"{rule.reason or rule.verdict} (rule {rule.id!r})", rule=rule)
+    said = f"{rule.reason or rule.verdict} (rule {rule.id!r})"
+    reason = "; ".join([said, *_doubts(gate).values()]) if then == "hold" else said  # one approval answers all of it
+    return Refusal(then=then, stage="policy", reason=reason, rule=rule)
 
 
 def origins(_: Rules, gate: Gate) -> Refusal | None:
     """No outsider's text and no model decides who or what the call is about, unless a person approved exactly this call."""
-    if _planned(gate) == "hold" and not _granted(gate):
-        return Refusal(then="hold", stage="plan", reason=UNPLANNED, rule=gate.decided)
-    if gate.leaf.undoes or not gate.sinks:
+    doubts = _doubts(gate)
+    if not doubts or _granted(gate):
         return None
+    return Refusal(then="hold", stage=next(iter(doubts)), reason="; ".join(doubts.values()), rule=gate.decided)
+
+
+def _doubts(gate: Gate) -> dict[str, str]:
+    """What only a person can confirm about where a call came from: stage -> why."""
+    found = {"plan": UNPLANNED} if _planned(gate) == "hold" else {}
+    if gate.leaf.undoes or not gate.sinks:
+        return found
     known, tells = gate.case.labels, gate.action.effect == "read" and gate.case.machine.program.agent
     suspect = known.leaks if tells else known.suspects
     chosen = [name for name, value in gate.sinks.items() if suspect(value)]
-    if not chosen or _granted(gate):
-        return None
-    reason = f"{', '.join(chosen)}: chosen by text from outside, so a person must confirm it"
-    return Refusal(then="hold", stage="labels", reason=reason, rule=gate.decided)
+    if chosen:
+        found["labels"] = f"{', '.join(chosen)}: chosen by text from outside, so a person must confirm it"
+    return found
 
 
 STAGES: Final[tuple[Callable[[Rules, Gate], Refusal | None], ...]] = (

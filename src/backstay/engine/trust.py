@@ -90,6 +90,12 @@ class Trust:
                 ended.append(self.lower(level.place, "switch", f"switch {scope!r} was pulled: {reason}", by))
         return ended
 
+    async def load(self) -> None:
+        """Take back what was due when the worker stopped: what is overridden and what follows of it are two commits."""
+        granted = (level.place.agent for level in self.levels.all(self._runner.clock.stamp()))
+        for recorded in self._review([*self.agents, *granted]):
+            await recorded
+
     def hear(self, case: Activation, event: Event) -> None:
         """Take in an event of a run, once it is committed: a rejection, or the undoing of an effect, may be one too many."""
         rejected = isinstance(event, ev.ApprovalDecided) and event.verdict == "rejected"
@@ -97,13 +103,15 @@ class Trust:
         if rejected or undoes:
             self._review([name for name, _ in case.machine.acting])
 
-    def _review(self, agents: Sequence[str]) -> None:
+    def _review(self, agents: Sequence[str]) -> list[asyncio.Future[None]]:
         """Take back what agents may execute where too much of it was overridden."""
+        recorded: list[asyncio.Future[None]] = []
         places = [place for agent in dict.fromkeys(agents) for place in self._executes(agent)]
         for place, found in zip(places, self.evidence(*places) if places else (), strict=True):
             if found.overrides > BOUNDS.overrides:
                 why = f"{found.rejected} rejected and {found.undone} undone of {found.decided} since {found.since[:10]}"
-                self.lower(place, "overridden", why)
+                recorded.append(self.lower(place, "overridden", why))
+        return recorded
 
     def _executes(self, agent: str) -> list[Place]:
         """Where an agent may execute now."""

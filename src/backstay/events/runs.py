@@ -27,6 +27,8 @@ class RunStarted(Event):
     """The tools that the case is about, where who asked for it said so."""
     heard: bool = False
     """Whether the agent that started it had read a text from outside."""
+    withheld: list[str] | None = None
+    """The tools of the agents that led to it which that plan leaves out."""
     schema: int = SCHEMA
     refs: Refs | None = None
 

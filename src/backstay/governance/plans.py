@@ -6,6 +6,7 @@ plan-then-execute: Beurer-Kellner et al., "Design Patterns for Securing LLM Agen
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Final, Literal, cast
 
@@ -46,6 +47,8 @@ class Plan:
     """What later plans add."""
     heard: bool = False
     """Whether any text of an outsider has been read."""
+    withheld: frozenset[str] = frozenset()
+    """The tools of the agents above it that their plan leaves out."""
 
     @property
     def named(self) -> list[str] | None:
@@ -59,6 +62,13 @@ class Plan:
             self.first = frozenset(tools)
         else:
             self.later.update(tools)
+
+    def handed(self, own: Collection[str], helpers: Collection[str]) -> Plan:
+        """What an agent with its own tools hands on to a helper: the plan, and the tools that only the helper has."""
+        if self.first is None:
+            return Plan(heard=self.heard)
+        withheld = self.withheld.union(own) - self.first
+        return Plan(first=self.first.union(helpers) - withheld, heard=self.heard, withheld=withheld)
 
     def verdict(self, tool: str) -> Literal["allow", "hold", "deny"]:
         """allow: it is in the plan, or there is none. hold: a later plan added it. deny: it is in none."""

@@ -8,13 +8,11 @@ it. Every write takes an idempotency key, and calling it again with the same key
 from __future__ import annotations
 
 import json
-import re
 import sqlite3
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar, cast
 
@@ -22,6 +20,7 @@ from backstay.errors import NotRetryable
 from examples.accounts_payable.figures import key as bare
 from examples.accounts_payable.figures import masked
 from examples.accounts_payable.models import Booked, Order, OrderLine, Posting, Vendor
+from examples.sqlite_file import statements
 
 HERE = Path(__file__).parent
 HANG_SECONDS = 20.0
@@ -43,11 +42,9 @@ class RefusedByErp(NotRetryable):
     code = "REFUSED_BY_ERP"
 
 
-@cache
 def queries(file: str) -> dict[str, str]:
-    """The statements of an SQL file by their names: each begins with a line `-- name: purpose`."""
-    parts = re.split(r"^-- (\w+): .*$", (HERE / file).read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    """The statements of an SQL file by their names."""
+    return statements(HERE / file)
 
 
 class Erp:

@@ -9,15 +9,13 @@ from __future__ import annotations
 import hashlib
 import re
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 
 from backstay import NotRetryable
 from examples.contract_intake.models import Clause, Offer, Reading
+from examples.sqlite_file import statements, transaction
 
 HERE: Final = Path(__file__).parent
 
@@ -36,12 +34,9 @@ class RefusedByRegistry(NotRetryable):
     code = "REFUSED_BY_REGISTRY"
 
 
-@cache
 def queries() -> dict[str, str]:
-    """The statements by their names: each begins with a line `-- name: purpose`."""
-    text = (HERE / "registry_queries.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- (\w+): .*$", text, flags=re.MULTILINE)
-    return {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    """The statements by their names."""
+    return statements(HERE / "registry_queries.sql")
 
 
 class Registry:
@@ -50,7 +45,7 @@ class Registry:
     def __init__(self, home: Path) -> None:
         self.path, self.texts = home / "registry.db", home / "texts"
         self.texts.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 for statement in (HERE / "registry_schema.sql").read_text(encoding="utf-8").split(";\n"):
                     db.execute(statement)
@@ -84,17 +79,17 @@ class Registry:
     def enter(self, offer: Offer) -> None:
         """Enter an offer; entering it again changes nothing."""
         fields = {"reference", "title", "counterparty", "requester", "value", "valid_until", "text"}
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             db.execute(queries()["add_contract"], offer.model_dump(mode="json", include=fields))
 
     def close(self, reference: str, state: str) -> None:
         """Say how an open contract ended; a signed one stays signed."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             db.execute(queries()["set_state"], {"reference": reference, "state": state})
 
     def sign(self, reference: str, counterparty: str, value: Decimal, text: str, key: str) -> str:
         """Sign, and answer with the signature's id; raises RefusedByRegistry for anything but what was entered."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             known = _one(db, "signature_by_key", key=key)
             if known:
                 return _signature_id(known["id"])
@@ -109,30 +104,19 @@ class Registry:
 
     def signature_under(self, key: str) -> str | None:
         """The id of the signature that was made under this key; None when none was."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "signature_by_key", key=key)
         return _signature_id(row["id"]) if row else None
 
     def states(self) -> dict[str, str]:
         """How every contract stands."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return {row["reference"]: row["state"] for row in db.execute(queries()["contracts"])}
 
     def signed(self) -> list[str]:
         """The references of what is signed."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return [row["reference"] for row in db.execute(queries()["signatures"])]
-
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None)
-        db.row_factory = sqlite3.Row
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
 
 
 def _one(db: sqlite3.Connection, query: str, **parameters: Any) -> Any:

@@ -6,12 +6,8 @@ processes. A write takes an idempotency key, and with the same key again it retu
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from datetime import UTC, date, datetime, time, timedelta
-from functools import cache
 from pathlib import Path
 from typing import Any, Final
 from zoneinfo import ZoneInfo
@@ -19,6 +15,7 @@ from zoneinfo import ZoneInfo
 from backstay import NotRetryable
 from examples.leave_request.models import Facts, LeaveRequest, Person
 from examples.leave_request.sites import SITES
+from examples.sqlite_file import statements, transaction
 
 HERE: Final = Path(__file__).parent
 
@@ -42,11 +39,9 @@ class RefusedByHr(NotRetryable):
     code = "REFUSED_BY_HR"
 
 
-@cache
 def queries() -> dict[str, str]:
-    """The statements by their names: each begins with a line `-- name: purpose`."""
-    parts = re.split(r"^-- (\w+): .*$", (HERE / "hr_queries.sql").read_text(encoding="utf-8"), flags=re.MULTILINE)
-    return {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    """The statements by their names."""
+    return statements(HERE / "hr_queries.sql")
 
 
 class Hr:
@@ -55,21 +50,21 @@ class Hr:
     def __init__(self, path: Path) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 _seed(db)
 
     # --- reading ---
 
     def person(self, name: str) -> Person | None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "person", name=name)
         return Person(**dict(row)) if row else None
 
     def facts(self, request: LeaveRequest, asked: datetime) -> Facts:
         """Everything that the rules look at."""
         who, days = request.employee, {"first": request.first_day.isoformat(), "last": request.last_day.isoformat()}
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             zone = ZoneInfo(_one(db, "zone", person=who)["zone"])
             tomorrow = asked.astimezone(zone).date() + timedelta(days=1)
             midnight = datetime.combine(request.first_day, time(), zone).astimezone(UTC)
@@ -85,28 +80,28 @@ class Hr:
 
     def booking_under(self, key: str) -> str | None:
         """The id of the booking that was made under this key; None when none was."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "booking_by_key", key=key)
         return _booking_id(row["id"]) if row else None
 
     def bookings(self) -> list[tuple[str, str, str, str, int]]:
         """All leave that stands: person, kind, first day, last day, working days."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return [tuple(row) for row in _all(db, "bookings")]
 
     def rows(self) -> int:
         """How many bookings were ever made, cancelled ones too."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return int(_one(db, "all_bookings")["rows"])
 
     def left(self, person: str, year: int = 2026) -> int:
         """Days of annual leave that are not booked."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return int(_one(db, "left", person=person, year=year)["days"])
 
     def messages(self) -> list[tuple[str, str, str]]:
         """What people were told: recipient, subject, text."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return [tuple(row) for row in _all(db, "messages")]
 
     # --- writing ---
@@ -114,7 +109,7 @@ class Hr:
     def book(self, request: LeaveRequest, key: str) -> str:
         """Book leave and answer with its id; raises RefusedByHr when days or entitlement were taken meanwhile."""
         who, days = request.employee, {"first": request.first_day.isoformat(), "last": request.last_day.isoformat()}
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             known = _one(db, "booking_by_key", key=key)
             if known:
                 return _booking_id(known["id"])
@@ -130,25 +125,14 @@ class Hr:
 
     def cancel(self, booking: str) -> None:
         """Give the days back; cancelling twice is the same as once."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             db.execute(queries()["cancel_booking"], {"id": int(booking.removeprefix("LV-"))})
 
     def tell(self, recipient: str, subject: str, body: str, key: str) -> None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             db.execute(queries()["add_message"], {"recipient": recipient, "subject": subject, "body": body, "key": key})
 
     # --- the file ---
-
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None)
-        db.row_factory = sqlite3.Row
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
 
 
 def _seed(db: sqlite3.Connection) -> None:

@@ -6,18 +6,15 @@ processes. A write takes an idempotency key, and with the same key again it retu
 
 from __future__ import annotations
 
-import re
 import sqlite3
-from collections.abc import Generator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from decimal import Decimal
-from functools import cache
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from backstay import NotRetryable
+from examples.sqlite_file import statements, transaction
 from examples.support_triage.models import Customer, Letter, Mail, Order, Record, Sender, Subscription
 
 HERE: Final = Path(__file__).parent
@@ -61,12 +58,9 @@ class Outgoing:
     status: Literal["queued", "sending", "sent"]
 
 
-@cache
 def queries() -> dict[str, str]:
-    """The statements by their names: each begins with a line `-- name: purpose`."""
-    text = (HERE / "helpdesk_queries.sql").read_text(encoding="utf-8")
-    parts = re.split(r"^-- (\w+): .*$", text, flags=re.MULTILINE)
-    return {name: statement.strip() for name, statement in zip(parts[1::2], parts[2::2], strict=True)}
+    """The statements by their names."""
+    return statements(HERE / "helpdesk_queries.sql")
 
 
 class Helpdesk:
@@ -75,7 +69,7 @@ class Helpdesk:
     def __init__(self, path: Path, today: date | None = None) -> None:
         self.path = path
         path.parent.mkdir(parents=True, exist_ok=True)
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             if db.execute("PRAGMA user_version").fetchone()[0] == 0:
                 _seed(db, today or date.today())
 
@@ -84,28 +78,28 @@ class Helpdesk:
     def sender(self, address: str) -> Sender:
         """Whose address it is, and whether its domain is blocked."""
         email = address.strip().casefold()
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "customer_by_email", email=email)
             blocked = _one(db, "is_blocked", domain=email.rpartition("@")[2]) is not None
         return Sender(customer=_customer(row), blocked=blocked)
 
     def customer(self, customer_id: str) -> Customer | None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return _customer(_one(db, "customer_by_id", id=customer_id))
 
     def orders(self, ticket: str) -> list[Order]:
         """What the customer of a ticket bought, newest first."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return _orders(db, ticket)
 
     def subscription(self, ticket: str) -> Subscription | None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "subscription", ticket=_number(ticket))
         return Subscription.model_validate(dict(row)) if row else None
 
     def letters(self, ticket: str) -> list[Letter]:
         """The thread of a ticket, oldest first."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             rows = _all(db, "letters", ticket=_number(ticket))
         return [
             Letter(direction=row["direction"], subject=row["subject"], lines=row["text"].splitlines()) for row in rows
@@ -114,7 +108,7 @@ class Helpdesk:
     def record(self, ticket: str) -> Record:
         """How a ticket stands."""
         number = _number(ticket)
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             draft = _one(db, "newest_draft", ticket=number)
             return Record(
                 ticket=ticket,
@@ -124,31 +118,31 @@ class Helpdesk:
             )
 
     def is_open(self, ticket: str) -> bool:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "ticket", ticket=_number(ticket))
         return row is not None and row["status"] == "open"
 
     def opened_by(self, ticket: str, customer: str) -> str | None:
         """Digest of the mail with which a customer's ticket was opened; None when they have no such ticket."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "ticket", ticket=_number(ticket))
         return row["mail"] if row is not None and row["customer"] == customer else None
 
     def ticket_under(self, key: str) -> str | None:
         """The number of the ticket that was opened under this key; None when none was."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "ticket_by_key", key=key)
         return f"T-{row['id']:06}" if row else None
 
     def refund_under(self, key: str) -> str | None:
         """The id of the refund that was made under this key; None when none was."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "refund_by_key", key=key)
         return f"R-{row['id']:06}" if row else None
 
     def outgoing_under(self, key: str) -> Outgoing | None:
         """The mail under this key."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(db, "outgoing_by_key", key=key)
         if row is None:
             return None
@@ -159,7 +153,7 @@ class Helpdesk:
 
     def listed(self, query: Literal["tickets", "refunds", "outgoing", "alerts"]) -> list[dict[str, Any]]:
         """All rows of a kind, for those who look at the helpdesk itself."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             return [dict(row) for row in _all(db, query)]
 
     # --- writing ---
@@ -170,7 +164,7 @@ class Helpdesk:
         known = self.ticket_under(key)
         if known:
             return known
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             row = _one(
                 db, "add_ticket", customer=customer, mail=mail.digest, subject=mail.subject, priority=priority,
                 due=due.isoformat(), key=key,
@@ -181,17 +175,17 @@ class Helpdesk:
 
     def add_letter(self, ticket: str, mail: Mail, key: str) -> None:
         """Add a mail that came in to the thread."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _once(db, ticket, f"mail: {mail.subject}", "add_letter", direction="in", subject=mail.subject, text=_text(mail), key=key)  # fmt: skip
 
     def route(self, ticket: str, intent: str, sentiment: str, queue: str) -> None:
         """Say what a ticket is about and who works on it; saying it twice is the same as once."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "route_ticket", ticket=_number(ticket), intent=intent, sentiment=sentiment, queue=queue)
 
     def draft(self, ticket: str, text: str, key: str) -> str:
         """Write down a reply that nobody has sent."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _once(db, ticket, "reply drafted", "add_draft", text=text, key=key)
             return f"D-{_one(db, 'draft_by_key', key=key)['id']:06}"
 
@@ -200,7 +194,7 @@ class Helpdesk:
         known = self.refund_under(key)
         if known:
             return known
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             found = next((each for each in _orders(db, ticket) if each.number == order), None)
             if found is None or found.currency != currency:
                 raise RefusedByHelpdesk(f"the customer of {ticket} has no order {order} in {currency}")
@@ -214,13 +208,13 @@ class Helpdesk:
     def queue_mail(self, ticket: str, text: str, key: str) -> None:
         """Put a mail to the customer of a ticket into the outgoing queue."""
         number = _number(ticket)
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             subject = f"Re: {_one(db, 'ticket', ticket=number)['subject']} [{ticket}]"
             _run(db, "add_outgoing", ticket=number, subject=subject, text=text, key=key)
 
     def mark_mail(self, ticket: str, status: Literal["queued", "sending", "sent"], key: str) -> None:
         """Note how far a mail has come; one that was sent belongs to the thread."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "set_outgoing", status=status, key=key)
             if status == "sent":
                 mail = _one(db, "outgoing_by_key", key=key)
@@ -228,42 +222,31 @@ class Helpdesk:
                       text=mail["text"], key=key)  # fmt: skip
 
     def close(self, ticket: str, status: str) -> None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "set_status", ticket=_number(ticket), status=status)
 
     def raise_priority(self, ticket: str) -> None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "raise_priority", ticket=_number(ticket))
 
     def alert(self, recipient: str, message: str, key: str) -> None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "add_alert", recipient=recipient, message=message, key=key)
 
     # --- failures on demand, for tests ---
 
     def fail(self, operation: str, times: int) -> None:
         """Let an operation fail so many times."""
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             _run(db, "add_outage", operation=operation, times=times)
 
     def _may_fail(self, operation: str) -> None:
-        with self._transaction() as db:
+        with transaction(self.path) as db:
             fails = _one(db, "take_outage", operation=operation) is not None
         if fails:
             raise HelpdeskUnavailable(f"{operation}: the helpdesk does not answer")
 
     # --- the file ---
-
-    @contextmanager
-    def _transaction(self) -> Generator[sqlite3.Connection, None, None]:
-        db = sqlite3.connect(self.path, timeout=10.0, isolation_level=None)
-        db.row_factory = sqlite3.Row
-        try:
-            db.execute("BEGIN IMMEDIATE")
-            yield db
-            db.execute("COMMIT")
-        finally:
-            db.close()
 
 
 def _seed(db: sqlite3.Connection, today: date) -> None:

@@ -221,7 +221,7 @@ class Activation:
             if self.loaded:
                 self._apply(number, event)
                 self.runner.agents.hear(self, event)
-        self.runner.moved(self.row.id)
+        self.runner.watchers.wake(self.row.id)
 
     def _apply(self, seq: int, event: Event) -> None:
         if getattr(event, "refs", None):

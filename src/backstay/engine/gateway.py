@@ -142,7 +142,8 @@ class Gateway:
                     return refusal
         except Exception as error:
             return Refusal(then="deny", stage=stage.__name__, reason=f"the stage itself failed: {error!r}")
-        return gate.passed()
+        gate.passed()
+        return None
 
     # --- making the call ---
 

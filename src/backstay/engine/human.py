@@ -25,7 +25,6 @@ class Item:
     plan: Plan
     calendar: Json
     votes: list[ev.VoteCast] = field(default_factory=list[ev.VoteCast])
-    asked: ev.ItemAsked | None = None
 
 
 def approval_requested(machine: Machine, leaf: Open, event: ev.ApprovalRequested) -> None:
@@ -84,13 +83,12 @@ def vote_cast(machine: Machine, leaf: Open, event: ev.VoteCast) -> None:
 
 
 def asked(machine: Machine, leaf: Open, event: ev.ItemAsked) -> None:
-    if leaf.item is not None:
-        leaf.item.asked = event
+    """A question changes nothing for the workflow; that it is about an open item is checked all the same."""
 
 
 def answered(machine: Machine, leaf: Open, event: ev.ItemAnswered) -> None:
     if leaf.item is not None:
-        leaf.item.asked, leaf.item.due, leaf.item.plan = None, event.due, event.plan or []
+        leaf.item.due, leaf.item.plan = event.due, event.plan or []
 
 
 def reminded(machine: Machine, leaf: Open, event: ev.ItemReminded) -> None:

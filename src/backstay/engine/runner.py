@@ -23,8 +23,9 @@ from backstay.engine.gateway import Gateway
 from backstay.engine.items import ITEMS, Items, Notice
 from backstay.engine.opening import Opener
 from backstay.engine.origins import where_from
-from backstay.engine.serving import Attended
+from backstay.engine.serving import Attendance
 from backstay.engine.system import SystemChain
+from backstay.engine.watchers import Watchers
 from backstay.errors import (
     Conflict,
     DefinitionMissing,
@@ -97,8 +98,7 @@ class Runner:
         """How often in a row the store did not commit."""
         self._fresh: dict[str, tuple[Activation, ev.RunStarted]] = {}
         """Runs that were created and whose first commit is on its way."""
-        self.watchers: dict[str, set[asyncio.Event]] = {}
-        """Run -> what is set whenever something has been applied to it."""
+        self.watchers = Watchers()
         self.awaited: set[str] = set()
         """Children that some parent waits for."""
         self.system = SystemChain(journal, reader, clock)
@@ -151,7 +151,7 @@ class Runner:
     def create(
         self, write: Write, workflow: str, input_: Json, *, key: str | None, by: str, requester: str | None = None,
         parent: tuple[str, str] | tuple[None, None] = (None, None), trigger: str = "", secrets: Mapping[str, str] | None = None,
-        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attended | None = None, plan: Plan | None = None,
+        labels: Labels | None = None, acting: Sequence[Sequence[str]] = (), attended: Attendance | None = None, plan: Plan | None = None,
     ) -> str:  # fmt: skip
         """Stage a new run, or find the one that the key already started; the write must then be committed.
 
@@ -207,7 +207,7 @@ class Runner:
 
     async def start(
         self, workflow: str, input_: Json, *, key: str | None, by: str, trigger: str, requester: str | None = None,
-        attended: Attended | None = None,
+        attended: Attendance | None = None,
     ) -> str:  # fmt: skip
         """Create a run and begin it; it is acknowledged once it is committed."""
         while key is not None and (workflow, key) in self._starting:
@@ -254,11 +254,6 @@ class Runner:
             else:
                 activation.load()
         return activation
-
-    def moved(self, run: str) -> None:
-        """Tell who watches a run that something was applied to it."""
-        for watcher in self.watchers.get(run, ()):
-            watcher.set()
 
     def hot(self) -> list[Activation]:
         """The runs that are in memory."""

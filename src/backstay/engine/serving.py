@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from backstay.engine.replay import Machine
 
 
-class Attended(NamedTuple):
+class Attendance(NamedTuple):
     """How a loop outside begins on a case."""
 
     outside: Sequence[str]

@@ -23,7 +23,7 @@ from backstay.commands import FINISH
 from backstay.engine.activation import Activation
 from backstay.engine.desk import Desk
 from backstay.engine.frames import Fork, Open, adapter_for
-from backstay.engine.serving import Attended
+from backstay.engine.serving import Attendance
 from backstay.errors import AuthorError, Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.events import Event
 from backstay.governance.approvals import folded
@@ -108,8 +108,8 @@ class Session:
     ends it too. It stays open when the process dies: the same `key` finds it again.
     """
 
-    def __init__(self, tools: Tools, agent: Workflow[..., Any], by: str, case: Case) -> None:
-        self._tools, self._by, self._case = tools, by, case
+    def __init__(self, desk: SessionDesk, agent: Workflow[..., Any], by: str, brief: Brief) -> None:
+        self._desk, self._by, self._brief = desk, by, brief
         self.agent = agent.name
         self.run = ""
         """Id of the run, once it is open."""
@@ -125,7 +125,7 @@ class Session:
         return self._by
 
     async def __aenter__(self) -> Self:
-        self.run = await self._tools.begin(self.agent, self._case, self._by)
+        self.run = await self._desk.begin(self.agent, self._brief, self._by)
         return self
 
     async def __aexit__(
@@ -151,12 +151,12 @@ class Session:
         given = _written({**(args or {}), **named}, f"arguments of {tool[:LONGEST_NAME]!r}")
         if len(tool) > LONGEST_NAME:
             raise InvalidInput(f"no tool has a name of {len(tool)} characters", {"tool": "is too long"})
-        asked = await self._tools.ask(self, tool, given, key)
+        asked = await self._desk.ask(self, tool, given, key)
         return asked if isinstance(asked, Refused) else await self._answer(asked, seconds(patience))
 
     def calls(self) -> list[Asked]:
         """What was asked so far, oldest first: a loop that comes back after a crash sees where it was."""
-        return self._tools.asked(self)
+        return self._desk.asked(self)
 
     async def settled(self, call: str) -> Returned | Refused:
         """Wait until a call has ended, however long that takes."""
@@ -173,14 +173,14 @@ class Session:
 
     async def _answer(self, call: str, patience: float | None) -> ToolAnswer:
         """What became of a call, as soon as there is something to say; patience: None waits until it has ended."""
-        self._tools.allow(self)
+        self._desk.allow(self)
         loop = asyncio.get_running_loop()
         until = None if patience is None else loop.time() + patience
         moved = asyncio.Event()
-        with self._tools.watching(moved) as watched:
+        with self._desk.watching(moved) as watched:
             while True:
                 moved.clear()
-                answer = self._tools.look(self, call, watched)
+                answer = self._desk.look(self, call, watched)
                 if answer is not None and (until is not None or not isinstance(answer, Proposed)):
                     return answer
                 try:
@@ -210,7 +210,7 @@ class Session:
         return await self._end({"left": why[:2000] or "the loop outside ended without a finding"}, seconds(patience))
 
     async def _end(self, said: Json, patience: float | None) -> Json:
-        self.finding = await self._tools.end(self, said, patience)
+        self.finding = await self._desk.end(self, said, patience)
         return self.finding
 
 
@@ -225,7 +225,7 @@ class Asked:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Case:
+class Brief:
     """What a session is about."""
 
     goal: str
@@ -235,25 +235,25 @@ class Case:
     plan: list[str] | None
 
 
-class Tools(Desk):
+class SessionDesk(Desk):
     """What a session asks of the engine; each change checks anew whether its principal may."""
 
-    async def begin(self, agent: str, case: Case, by: str) -> str:
-        given, schema = _written(case.input, "input of the session"), dict[str, Json]()
-        if isinstance(case.input, BaseModel):
-            schema = schema_of(adapter_for(type(case.input)))
+    async def begin(self, agent: str, brief: Brief, by: str) -> str:
+        given, schema = _written(brief.input, "input of the session"), dict[str, Json]()
+        if isinstance(brief.input, BaseModel):
+            schema = schema_of(adapter_for(type(brief.input)))
         outside = from_outside(given, schema) if schema else []
-        told, at = ({"goal": case.goal, "input": given}, "/input/input") if case.goal else (given, "/input")
-        requester = self._requester(case.acting_for, by)
+        told, at = ({"goal": brief.goal, "input": given}, "/input/input") if brief.goal else (given, "/input")
+        requester = self._requester(brief.acting_for, by)
         run = await self._runner.start(
-            agent, {"input": told}, key=case.key, by=by, trigger=TRIGGER, requester=requester,
-            attended=Attended([at + pointer for pointer in outside], case.plan, _around(schema, at)),
+            agent, {"input": told}, key=brief.key, by=by, trigger=TRIGGER, requester=requester,
+            attended=Attendance([at + pointer for pointer in outside], brief.plan, _around(schema, at)),
         )  # fmt: skip
-        if case.key is not None:
-            self._check_same(run, by, requester, {"input": told}, case)
+        if brief.key is not None:
+            self._check_same(run, by, requester, {"input": told}, brief)
         return run
 
-    def _check_same(self, run: str, by: str, requester: str | None, input_: Json, case: Case) -> None:
+    def _check_same(self, run: str, by: str, requester: str | None, input_: Json, brief: Brief) -> None:
         """Raise unless a session that a key found is the one that was asked for."""
         first = self._runner.payloads.restore(read_events(self._reader, run)[0].event, {}, [])
         assert isinstance(first, ev.RunStarted)
@@ -261,11 +261,11 @@ class Tools(Desk):
             if folded(first.by) != folded(by):
                 raise NotAllowed(f"session {run} is of somebody else")
         if first.trigger != TRIGGER:
-            raise Conflict(f"the key {case.key!r} is that of run {run}, which is no session; take another")
+            raise Conflict(f"the key {brief.key!r} is that of run {run}, which is no session; take another")
         same = {
             "acting_for": first.requester == requester,
             "goal or input": first.input == input_,
-            "plan": first.plan == case.plan,
+            "plan": first.plan == brief.plan,
         }
         if differing := [name for name, equal in same.items() if not equal]:
             raise Conflict(f"session {run} was begun under this key with another {', '.join(differing)}")
@@ -345,17 +345,14 @@ class Tools(Desk):
         watchers, named = self._runner.watchers, set[str]()
 
         def watch(run: str) -> None:
-            if run not in named:
-                named.add(run)
-                watchers.setdefault(run, set()).add(moved)
+            named.add(run)
+            watchers.follow(run, moved)
 
         try:
             yield watch
         finally:
             for run in named:
-                watchers[run].discard(moved)
-                if not watchers[run]:
-                    del watchers[run]
+                watchers.leave(run, moved)
 
     def look(self, session: Session, call: str, watch: Callable[[str], None]) -> ToolAnswer | None:
         """What can be said of a call now; None while it is on its way."""
@@ -457,10 +454,10 @@ class Sessions(Desk):
             )
         if found.attended is None:
             raise AuthorError(f"{name!r} is a workflow: a session needs an agent, which has tools and an autonomy")
-        tools = Tools(self._runner, self._owners)
-        tools._who, tools._key = self._who, self._key
+        desk = SessionDesk(self._runner, self._owners)
+        desk._who, desk._key = self._who, self._key
         named = None if plan is None else [each if isinstance(each, str) else each.name for each in plan]
-        return Session(tools, found, by, Case(goal=goal, input=input, acting_for=acting_for, key=key, plan=named))
+        return Session(desk, found, by, Brief(goal=goal, input=input, acting_for=acting_for, key=key, plan=named))
 
 
 def _serving(case: Activation) -> Fork:

@@ -77,13 +77,10 @@ class Watching(Desk):
 
     def _follow(self, run: str, watch: Watch, told: dict[str, int]) -> None:
         told[run] = 0
-        self._runner.watchers.setdefault(run, set()).add(watch.moved)
+        self._runner.watchers.follow(run, watch.moved)
         self._runner.gateway.streams.follow(run, watch)
 
     def _leave(self, run: str, watch: Watch, told: dict[str, int]) -> None:
         del told[run]
         self._runner.gateway.streams.leave(run, watch)
-        watchers = self._runner.watchers
-        watchers[run].discard(watch.moved)
-        if not watchers[run]:
-            del watchers[run]
+        self._runner.watchers.leave(run, watch.moved)

@@ -11,6 +11,10 @@ class Watchers:
     def __init__(self) -> None:
         self._of: dict[str, set[asyncio.Event]] = {}
 
+    def __len__(self) -> int:
+        """How many runs somebody follows."""
+        return len(self._of)
+
     def follow(self, run: str, moved: asyncio.Event) -> None:
         """Set `moved` from now on."""
         self._of.setdefault(run, set()).add(moved)

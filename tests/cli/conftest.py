@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from typed import Answer, Cli, Worker, wait_until
+from typed import Answer, Cli, Worker, dev
 
 from backstay.cli import entry, screen
 
@@ -59,12 +57,5 @@ def claim(cli: Cli, project: Path) -> Callable[..., str]:
 @pytest.fixture
 def worker(project: Path) -> Iterator[Worker]:
     """`backstay dev app.py` on the project's store."""
-    command = [sys.executable, "-m", "backstay.cli", "dev", "app.py", "--no-reload"]
-    process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, env=os.environ.copy()
-    )
-    wait_until(lambda: (project / ".backstay" / "worker.json").exists() or process.poll() is not None)
-    yield Worker(process)
-    if process.poll() is None:
-        process.kill()
-        process.communicate(timeout=30)
+    with dev("app.py") as worker:
+        yield worker

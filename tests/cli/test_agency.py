@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from typed import Cli, Worker, wait_until
+from typed import Cli, Worker, dev
 
 APP = '''
 from pydantic import BaseModel
@@ -60,13 +58,8 @@ def case(cli: Cli, file: str) -> str:
 @pytest.fixture
 def worker(case: str) -> Iterator[Worker]:
     """`backstay dev` on the store, in a process of its own."""
-    command = [sys.executable, "-m", "backstay.cli", "dev", "paying.py:app", "--no-reload"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_until(lambda: Path(".backstay/worker.json").exists() or process.poll() is not None)
-    yield Worker(process)
-    if process.poll() is None:
-        process.kill()
-        process.communicate(timeout=30)
+    with dev("paying.py:app") as worker:
+        yield worker
 
 
 # --- budgets --------------------------------------------------------------------------------------------

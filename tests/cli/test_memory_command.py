@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from typed import Cli, Worker, wait_until
+from typed import Cli, Worker, dev
 
 APP = '''
 from pydantic import BaseModel
@@ -58,13 +56,8 @@ def learnt(cli: Cli, home: Path) -> str:
 @pytest.fixture
 def worker(learnt: str) -> Iterator[Worker]:
     """`backstay dev` on the store, in a process of its own."""
-    command = [sys.executable, "-m", "backstay.cli", "dev", "learning.py:app", "--no-reload"]
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
-    wait_until(lambda: Path(".backstay/worker.json").exists() or process.poll() is not None)
-    yield Worker(process)
-    if process.poll() is None:
-        process.kill()
-        process.communicate(timeout=30)
+    with dev("learning.py:app") as worker:
+        yield worker
 
 
 def test_a_store_that_remembers_nothing_says_how_it_would(cli: Cli, project: Path) -> None:

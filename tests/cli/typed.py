@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import json
 import subprocess
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 Cli = Callable[..., "Answer"]
@@ -48,3 +51,15 @@ def wait_until(true: Callable[[], Any], seconds: float = 30.0) -> None:
     while not true():
         assert time.monotonic() < end, "it did not happen in time"
         time.sleep(0.02)
+
+
+@contextmanager
+def dev(app: str) -> Generator[Worker, None, None]:
+    """`backstay dev` on the store in the current directory, in a process of its own."""
+    command = [sys.executable, "-m", "backstay.cli", "dev", app, "--no-reload"]
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    wait_until(lambda: Path(".backstay/worker.json").exists() or process.poll() is not None)
+    yield Worker(process)
+    if process.poll() is None:
+        process.kill()
+        process.communicate(timeout=30)

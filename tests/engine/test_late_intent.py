@@ -49,3 +49,13 @@ def test_the_run_ends_once_the_outcome_of_the_late_effect_is_known() -> None:
     assert machine.over
     assert machine.outcome is not None
     assert machine.outcome.result == 1
+
+
+def test_an_answer_to_what_was_dropped_and_never_begun_changes_nothing() -> None:
+    started = ev.RunStarted(at=AT, workflow="hurry", version=hurry.definition.version, input={})
+    machine = Machine("r", hurry.program, started)
+    site = {command: leaf.site for command, leaf in machine.open.items()}
+    machine.apply(ev.WaitOpened(at=AT, command="1.1", site=site["1.1"], name="stop"))
+    machine.apply(ev.SignalReceived(at=AT, name="stop"))
+    machine.apply(ev.CallReturned(at=AT, command="1.0", site=site["1.0"], action="book", result="seat"))
+    assert (machine.over, machine.orphans) == (True, {})

@@ -326,3 +326,27 @@ async def test_a_result_of_another_type_than_was_promised_fails_the_run_and_says
         assert it.run(run).summary == (
             "InvalidResult: result of workflow 'returns' does not fit: (whole value): Input should be a valid string"
         )
+
+
+async def test_an_input_that_does_not_fit_its_definition_is_told_in_these_words() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(hears, what="a", by="ann")
+        began: Any = it.events(run)[0]
+        with pytest.raises(JournalMismatch) as refused:
+            Machine("r", hears.program, replace(began, input={"what": 7}))
+        assert str(refused.value).startswith("the input of run 'r' does not fit its definition: ")
+        assert "what" in str(refused.value)
+        assert refused.value.seq == 1
+
+
+async def test_an_answer_to_a_compensation_that_is_over_changes_nothing_and_one_to_none_is_a_mismatch() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(takes_it_back, by="ann")
+        machine = machine_of(it, takes_it_back, run)
+        for seq, event in enumerate(it.events(run)[1:], 2):
+            machine.apply(event, seq)
+        last: Any = next(event for event in it.events(run, "call_returned") if event.command == "c1")
+        machine.apply(last, 9)
+        assert machine.over
+        with pytest.raises(JournalMismatch, match="the workflow never asked for command 'c9'"):
+            machine.apply(replace(last, command="c9"), 10)

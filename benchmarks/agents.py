@@ -8,8 +8,9 @@
 - `analysis_*_s`: exact analysis of what the examples ship, and of 100 rules with conditions.
 - `budget_*`: 64 callers at once against one budget of money, and one of calls.
 - `switch_*`: a kill switch pulled while 1,000 cases write and read.
-- `bytes_*`: what a case of 100 turns stores, over the bytes of its distinct content: in rows, with mails of 2 to 5 kB;
-  `file`: with the room that SQLite leaves free in pages of 4 kB; `short`: with records of half a kB only.
+- `bytes_*_ratio`: by how many bytes a case of 100 turns makes the store's file grow, over those of its distinct content, with
+  mails of 2 to 5 kB; `rows`: what stands in rows, for orientation, without the room that SQLite leaves free in pages of 4 kB;
+  `short`: with records of half a kB only, whose events are half overhead.
 """
 
 from __future__ import annotations

@@ -16,6 +16,8 @@ import pytest
 from backstay import App, IdempotencyKey, Queue, action, approval, gather, note, sleep, start, wait_for, workflow
 from backstay.engine import runner
 from backstay.errors import DefinitionMissing, OperatorError, StoreFenced, StoreLocked, StoreUnavailable
+from backstay.store import blobs
+from backstay.store.database import Reader
 from backstay.store.journal import Journal
 from backstay.testing import Harness, harness
 
@@ -224,8 +226,12 @@ async def test_large_values_lie_beside_the_journal_under_their_digest() -> None:
         await it.approve(run, by="bob")
         assert await it.result(run) == "x" * 10
         assert max(len(event.body) for event in it.client.events(run)) < 2000
-        with closing(sqlite3.connect(it.home / "backstay.db")) as connection:
-            sizes = sorted(row[0] for row in connection.execute("SELECT length(data) FROM blobs"))
+        with (
+            closing(sqlite3.connect(it.home / "backstay.db")) as connection,
+            closing(Reader(it.home / "backstay.db")) as reader,
+        ):
+            names = [row[0] for row in connection.execute("SELECT digest FROM blobs")]
+            sizes = sorted(len(blobs.fetch(reader, name) or b"") for name in names)
         assert sizes == [1_000_002, 1_000_011, 2_000_024]  # input, one text for result and show, arguments
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import sys
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -370,9 +369,10 @@ def write_file(out: Path, kept: dict[str, Any], reader: Reader) -> str:
     """Write one file; its name is its sender's, so nothing of it may lead elsewhere."""
     from backstay.cli.screen import one_line
     from backstay.errors import JournalCorrupted
+    from backstay.store.blobs import fetch
 
-    data = reader.value("blob", (kept["digest"],))
-    if data is None or hashlib.sha256(data).hexdigest() != kept["digest"]:
+    data = fetch(reader, kept["digest"])
+    if data is None:
         raise JournalCorrupted(
             f"the file {kept['name']!r} is missing or was changed; `backstay audit verify` says more"
         )

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 from collections.abc import Collection, Mapping, Sequence
 from heapq import merge
 from itertools import islice
@@ -20,6 +19,7 @@ from backstay.events import Refs
 from backstay.governance.approvals import check_decider, folded
 from backstay.governance.principals import Capability
 from backstay.governance.schedule import EXPIRES, Schedule, resumed
+from backstay.store import blobs
 from backstay.store.journal import Write
 from backstay.store.views import QueueCount, Wait, read_wait
 from backstay.types import Json, journalable, seconds
@@ -360,9 +360,7 @@ def _decided(opened: ev.ApprovalRequested, votes: Sequence[ev.VoteCast], last: e
 
 def _keep(write: Write, name: str, data: bytes) -> dict[str, Json]:
     """Keep a file under the digest of its content, and say where it lies."""
-    digest = hashlib.sha256(data).hexdigest()
-    write.put("blobs", digest, (digest, data))
-    return {"name": name, "digest": digest, "bytes": len(data)}
+    return {"name": name, "digest": blobs.keep(write, data), "bytes": len(data)}
 
 
 def _excluded(opened: object) -> tuple[str, ...]:

@@ -7,10 +7,9 @@ verifier's own functions, so `backstay-verify` can tell whether the lists are wh
 from __future__ import annotations
 
 import base64
-import hashlib
 import json
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Final
 
@@ -19,6 +18,7 @@ from backstay.errors import Conflict, DefinitionMissing, JournalCorrupted
 from backstay.events import Event
 from backstay.governance.checkpoints import Signer, sign_tree
 from backstay.governance.merkle import Range, Tree, consistency_ranges, inclusion_ranges
+from backstay.store.blobs import OFFLOAD_BYTES, SCHEME, fetch, inlined, put_back
 from backstay.store.database import Reader
 from backstay.store.encoding import decode
 from backstay.store.keyring import gone
@@ -27,7 +27,7 @@ from backstay.types import Json
 from backstay.verify import Checkpoint
 
 LARGEST: Final = 32 * 1024 * 1024
-"""Bytes of large values in one case file; those that come after stand in it by their digest alone."""
+"""Bytes of values beyond OFFLOAD_BYTES in one case file; those that come after stand in it by their digest alone."""
 
 HEADING: Final = ("workflow", "version", "parent")
 """What the file says of a run besides its events: only what its first event says as well."""
@@ -42,10 +42,17 @@ class Record:
     kind: str
     body: str
     hash: bytes
+    values: Mapping[str, bytes] = field(default_factory=dict[str, bytes], repr=False)
+    """Digest -> value: what lies beside the journal and is small enough to be read with the events that name it."""
 
     @cached_property
     def fields(self) -> dict[str, Json]:
-        """The event; raises JournalCorrupted when its body is not JSON."""
+        """The event as it is read, with such values in place; raises JournalCorrupted when its body is not JSON."""
+        return put_back(dict(self.recorded), self.values)
+
+    @cached_property
+    def recorded(self) -> dict[str, Json]:
+        """The event as it was recorded; raises JournalCorrupted when its body is not JSON."""
         try:
             return json.loads(self.body)
         except ValueError as error:
@@ -95,7 +102,9 @@ def read_case(reader: Reader, name: str, *, tenant: str = "") -> Case:
         root = read_run(above)
     found: list[CaseRun] = []
     for row in reader.all("runs_below", (run,)):
-        records = [Record(*record) for record in reader.all("records_of_run", (row["id"], size))]
+        rows = reader.all("records_of_run", (row["id"], size))
+        values = inlined(reader, (record["body"] for record in rows))
+        records = [Record(*record, values=values) for record in rows]
         if records:
             found.append(CaseRun(read_run(row), tuple(records)))
     people = ((one["position"], decode(one["kind"], one["body"])) for one in reader.all("directory_events"))
@@ -140,16 +149,17 @@ def write_case(reader: Reader, signer: Signer, case: Case, held: Checkpoint | No
 
 def _values(reader: Reader, case: Case) -> Iterator[tuple[str, str | None]]:
     """Digest and text of each value that lies beside the log, as JSON; None for what is too much."""
-    refs = (ref for _, one in case.records() for ref in (one.fields.get("refs") or {}).values())
+    refs = (ref for _, one in case.records() for ref in (one.recorded.get("refs") or {}).values())
     room = LARGEST
-    for name in dict.fromkeys(ref.removeprefix("blob:") for ref in refs if ref.startswith("blob:")):
-        data: bytes | None = reader.value("blob", (name,))
-        if data is None or hashlib.sha256(data).hexdigest() != name:
+    for name in dict.fromkeys(ref.removeprefix(SCHEME) for ref in refs if ref.startswith(SCHEME)):
+        data = fetch(reader, name)
+        if data is None:
             raise JournalCorrupted(
                 f"the large value {name[:12]} is missing or damaged; restore the store from a backup, then export"
             )
-        fits = len(data) <= room
-        room -= len(data) if fits else 0
+        small = len(data) <= OFFLOAD_BYTES
+        fits = small or len(data) <= room
+        room -= len(data) if fits and not small else 0
         yield name, data.decode() if fits else None
 
 

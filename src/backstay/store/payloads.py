@@ -7,7 +7,6 @@ value gives the same token, nobody without the key can guess it, and with the pe
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import re
@@ -24,13 +23,15 @@ from pydantic_core import to_json
 from backstay.canonical import canonical
 from backstay.errors import OperatorError
 from backstay.events import Event, Refs
+from backstay.store import blobs
+from backstay.store.blobs import OFFLOAD_BYTES, SCHEME, put_at
 from backstay.store.database import Reader
 from backstay.store.journal import Write
 from backstay.store.keyring import MARK, Keyring, People, ValueErased, keyed, people_of, plain_name
 from backstay.types import DATA_CLASS, MIN_SECRET, ORIGIN, SUBJECT, Json, Mask
 
-OFFLOAD_BYTES: Final = 64 * 1024
-"""A value larger than this lies beside the journal, under the digest of its content."""
+ASIDE_BYTES: Final = 1024
+"""What was read, and is larger than this, lies beside the journal. What was shown, decided and done can be read in it."""
 
 REMEMBERED_SCHEMAS: Final = 1000
 
@@ -42,6 +43,9 @@ EARLY: Final = "early-signal"
 
 TOKEN: Final = re.compile(r"[\w-]{1,64}:[0-9a-f]{20}@[0-9a-f]{16}(?:\+[0-9a-f]{16})*")
 """The pseudonym of a value that lies under the keys of people."""
+
+PEOPLE: Final = re.compile(rb":[0-9a-f]{20}@([0-9a-f]{16}(?:\+[0-9a-f]{16})*)")
+"""Whom such a pseudonym names, in JSON."""
 
 ERASED: Final = "(erased)"
 
@@ -88,11 +92,12 @@ class Payloads:
 
     def pack(
         self, write: Write, value: Json, pointer: str, refs: Refs, schema: Json = None,
-        secrets: Mapping[str, str] | None = None,
+        secrets: Mapping[str, str] | None = None, most: int = OFFLOAD_BYTES,
     ) -> Json:  # fmt: skip
         """Seal what is tagged in `value`, known to the run as private, or detected; then offload it when large.
 
-        pointer: where the value stands in the event. secrets: private texts that the run has met.
+        pointer: where the value stands in the event. secrets: private texts that the run has met. most: bytes of JSON that
+        the event keeps itself; all of OFFLOAD_BYTES where a person would be named whom its other references do not name.
         """
         value = self.seal_tagged(write, value, pointer, refs, schema, secrets)
         if secrets:
@@ -106,10 +111,8 @@ class Payloads:
             people = only_person(secrets or {})
             value = self._seal_where(write, value, pointer, refs, lambda part: self._detected(part, people))
             data = to_json(value)
-        if len(data) > OFFLOAD_BYTES:
-            digest = hashlib.sha256(data).hexdigest()
-            write.put("blobs", digest, (digest, data))
-            refs[pointer] = f"blob:{digest}"
+        if len(data) > most and (len(data) > OFFLOAD_BYTES or _people_in(data) <= _people_in(to_json(refs))):
+            refs[pointer] = SCHEME + blobs.keep(write, data)
             return None
         return value
 
@@ -239,7 +242,7 @@ class Payloads:
             refs.items(), key=lambda item: (not item[1].startswith("blob:"), item[0].count("/"))
         ):
             try:
-                _put_at(changed, pointer, self._fetch(ref, secrets))
+                put_at(changed, pointer, self._fetch(ref, secrets))
             except ValueErased:
                 if erased is None:
                     raise
@@ -253,8 +256,8 @@ class Payloads:
     def _fetch(self, ref: str, secrets: dict[str, str]) -> Json:
         scheme, _, name = ref.partition(":")
         if scheme == "blob":
-            data = self._reader.value("blob", (name,))
-            if data is None or hashlib.sha256(data).hexdigest() != name:
+            data = blobs.fetch(self._reader, name)
+            if data is None:
                 raise OperatorError(
                     f"the offloaded value {name[:12]} is missing or damaged; restore the store from a backup"
                 )
@@ -283,6 +286,10 @@ class Payloads:
             raise OperatorError(
                 f"the sealed value {token!r} is damaged, or {self.keyring.path.name!r} is not its key"
             ) from None
+
+
+def _people_in(data: bytes) -> set[bytes]:
+    return {person for found in PEOPLE.findall(data) for person in found.split(b"+")}
 
 
 def marked(value: Any, gone: Collection[str]) -> Any:
@@ -453,14 +460,3 @@ def _texts(value: Json) -> list[str]:
 def escape(key: str) -> str:
     """JSON Pointer escaping (RFC 6901)."""
     return key.replace("~", "~0").replace("/", "~1")
-
-
-def _put_at(root: dict[str, Any], pointer: str, value: Json) -> None:
-    *parents, last = [part.replace("~1", "/").replace("~0", "~") for part in pointer.split("/")[1:]]
-    node: Any = root
-    for part in parents:
-        node = node[int(part)] if isinstance(node, list) else node[part]
-    if isinstance(node, list):
-        node[int(last)] = value
-    else:
-        node[last] = value

@@ -8,6 +8,7 @@ from typing import Final, Literal, NamedTuple, TypeAlias
 
 from backstay.errors import Conflict, JournalCorrupted, NotFound
 from backstay.events import Event
+from backstay.store.blobs import inlined, with_values
 from backstay.store.database import Reader, Row
 from backstay.store.encoding import decode
 from backstay.store.journal import SYSTEM
@@ -97,8 +98,10 @@ class Stored(NamedTuple):
     seq: int
     kind: str
     body: str
+    """As it was written and hashed."""
     hash: bytes
     event: Event
+    """As it is read: with the values in place that lie beside the journal and are small enough."""
 
 
 def read_run(row: Row) -> Run:
@@ -134,7 +137,9 @@ def read_waiting(reader: Reader, run: str) -> tuple[Run, list[Wait]]:
 
 def read_events(reader: Reader, run: str, after: int = 0) -> list[Stored]:
     """The journal of a run; raises JournalCorrupted naming the event that cannot be read."""
-    return [_stored(run, *row) for row in reader.all("events_of_run_after", (run, after))]
+    stored = [_stored(run, *row) for row in reader.all("events_of_run_after", (run, after))]
+    values = inlined(reader, (item.body for item in stored))
+    return [item._replace(event=with_values(item.event, values)) for item in stored] if values else stored
 
 
 def _stored(run: str, seq: int, kind: str, body: str, hash_: bytes) -> Stored:

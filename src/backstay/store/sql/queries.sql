@@ -122,6 +122,9 @@ SELECT version, name, stored_at FROM definitions ORDER BY name, stored_at;
 -- blob: a large value
 SELECT data FROM blobs WHERE digest = ?;
 
+-- blobs_named: those of some large values whose rows are not longer than this
+SELECT digest, data FROM blobs WHERE digest IN (SELECT value FROM json_each(?)) AND length(data) <= ?;
+
 -- sealed_any: whether anything was ever sealed
 SELECT 1 FROM sealed LIMIT 1;
 

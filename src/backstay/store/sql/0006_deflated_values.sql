@@ -1,0 +1,2 @@
+-- Rows of `blobs` may be deflated from here on (store/blobs.py), under the digest of the value as before. Nothing changes
+-- in the tables: a version that does not inflate would take such a row for damaged, so it must not open the store.

@@ -75,7 +75,7 @@ def test_the_public_names_are_these() -> None:
         Action ActionDenied ActionDrafted ActionFailed Agent AgentDay AgentLimits Alert App BackstayError Breaker
         Calendar Cancelled ChildFailed Client Decision DecisionTable Done Escalation Happened IdempotencyKey
         Limits Model Models NotRetryable Notice OutcomeUnknown Price ProcessError Queue Rate Received Retry Rule
-        Sensitive TimedOut Winner Workflow action approval gather new_id note now race random rule setting sleep
+        Sensitive TimedOut Winner Workflow action approval gather new_id note now race random read_policy rule setting sleep
         start task wait_for workflow
         """.split()
     )

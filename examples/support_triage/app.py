@@ -33,16 +33,24 @@ POLICY = (
     Rule(
         id="drafts", verdict="allow", action="draft_reply", effect="write", agent="support-agent",
         owner="head-of-support", reason="a draft goes nowhere until a person has read it",
+        tests=[({}, "allow")],
     ),
     Rule(
         id="small-refunds", verdict="allow", action="issue_refund", effect="irreversible", workflow="refund_order",
         when='amount <= 50 and currency == "EUR" and within_policy', owner="head-of-finance", expires="2027-12-31",
         reason="clause 2 of the refund policy",
+        tests=[
+            ({"amount": "50.00", "currency": "EUR", "within_policy": True}, "allow"),
+            ({"amount": "50.01", "currency": "EUR", "within_policy": True}, "hold"),
+            ({"amount": "50.00", "currency": "USD", "within_policy": True}, "hold"),
+            ({"amount": "50.00", "currency": "EUR", "within_policy": False}, "hold"),
+        ],
     ),
     Rule(
         id="own-words", verdict="allow", action="send_reply", effect="irreversible", workflow="triage_mail", agent="",
         when='source in ["person", "template"]', owner="head-of-support", expires="2027-12-31",
         reason="a person of the house wrote it",
+        tests=[({"source": "person"}, "allow"), ({"source": "template"}, "allow"), ({"source": "agent"}, "hold")],
     ),
 )  # fmt: skip
 """What may happen without asking again. Where it is silent, an agent's changes and what cannot be taken back wait."""

@@ -45,6 +45,7 @@ if TYPE_CHECKING:
     from backstay.governance.budgets import AgentDay, Limits
     from backstay.governance.calendars import Calendar
     from backstay.governance.policy import Rule
+    from backstay.governance.policy_files import read_policy
     from backstay.governance.queues import Escalation, Queue
     from backstay.language import DecisionTable, Workflow, rule, workflow
     from backstay.types import Decision, Done, Happened, IdempotencyKey, Received, Sensitive, Winner
@@ -96,6 +97,7 @@ _HOMES = {
     "now": "commands",
     "race": "commands",
     "random": "commands",
+    "read_policy": "governance.policy_files",
     "rule": "language",
     "setting": "commands",
     "sleep": "commands",
@@ -153,6 +155,7 @@ __all__ = [
     "now",
     "race",
     "random",
+    "read_policy",
     "rule",
     "setting",
     "sleep",

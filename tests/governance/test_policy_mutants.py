@@ -11,6 +11,7 @@ import copy
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -20,12 +21,15 @@ from backstay import Agent, App, Models, Rule, action, workflow
 from backstay.ai.scripted import ScriptedModel
 from backstay.errors import AuthorError
 from backstay.governance import policy as module
-from backstay.governance.analysis import Caller, analyse, examples, failing
+from backstay.governance.analysis import Caller, Example, analyse, examples, failing
 from backstay.governance.policy import AUTONOMY, EFFECTS, SEVERITY, Facts, Policy
 from backstay.operations.permissions import callers_of
+from backstay.operations.supervision import NEVER_TWICE
 from examples.accounts_payable.app import app as payables
 from examples.contract_intake.app import app as contracts
 from examples.leave_request.app import app as leave
+from examples.patterns import agent_calls_workflow, coordination, exception_handler, propose, router, supervisor
+from examples.support_triage.app import app as triage
 
 NOW = "2026-01-05T09:00:00.000000Z"
 FLIPPED: dict[type[ast.AST], Sequence[type[ast.AST]]] = {
@@ -179,9 +183,9 @@ def tables(rules: Sequence[Rule]) -> Iterator[list[Rule]]:
                 yield swapped
 
 
-def survivors(policy: Policy, callers: Sequence[Caller]) -> tuple[list[str], int]:
-    """Mutants that decide something else, and which no test of a rule notices; and how many were tried."""
-    tests, alive, tried = examples(policy, callers), list[str](), 0
+def survivors(policy: Policy, callers: Sequence[Caller], more: Sequence[Example] = ()) -> tuple[list[str], int]:
+    """Mutants that decide something else, and which no test of a rule, and none of more, notices; and how many were tried."""
+    tests, alive, tried = [*examples(policy, callers), *more], list[str](), 0
     for rules in tables(policy.rules):
         try:
             mutant = Policy(rules)
@@ -254,10 +258,40 @@ def test_every_mutant_of_the_baseline_breaks_a_claim(name: str, monkeypatch: pyt
     assert set(map(repr, alive)) <= {repr(original)}
 
 
-@pytest.mark.parametrize("shipped", [payables, leave, contracts], ids=lambda each: each.name)
+PATTERNS = [each.app for each in (agent_calls_workflow, coordination, exception_handler, propose, router)]
+SHIPPED = [payables, leave, contracts, triage, *PATTERNS]
+
+
+@pytest.mark.parametrize("shipped", SHIPPED, ids=lambda each: each.name)
 def test_every_mutant_of_an_examples_policy_fails_a_test_of_its_rules(shipped: App) -> None:
-    alive, _ = survivors(shipped.policy, callers_of(shipped))
+    alive, tried = survivors(shipped.policy, callers_of(shipped))
     assert alive == []
+    assert tried > 10 * len(shipped.policy.rules) or not shipped.policy.rules
+    assert failing(shipped.policy, examples(shipped.policy, callers_of(shipped)), NOW) == []
+
+
+def test_every_mutant_of_the_supervisions_rule_is_noticed() -> None:
+    """Its tests stand here: what else an application says of retries is its own business."""
+    tests = [
+        ({"state": "queued", "effect": "write"}, "allow"), ({"state": "failed", "effect": "write"}, "deny"),
+        ({"state": "queued", "effect": "irreversible"}, "deny"), ({"state": "failed", "effect": "irreversible"}, "deny"),
+    ]  # fmt: skip
+    assert supervisor.app.policy.rules == (NEVER_TWICE,)
+    books = Example(rule="", facts=Facts("book_invoice", "write", "handle_invoice"), args={}, verdict="allow")
+    alive, tried = survivors(Policy([replace(NEVER_TWICE, tests=tests)]), callers_of(supervisor.app), [books])
+    assert alive == []
+    assert tried > 10
+
+
+def test_every_example_with_an_application_is_among_them() -> None:
+    import examples
+
+    found = {path.parent.name for path in Path(examples.__file__).parent.glob("*/app.py")}
+    found |= {
+        path.stem for path in Path(examples.__file__).parent.glob("patterns/*.py") if " App(" in path.read_text("utf-8")
+    }
+    assert found == {"accounts_payable", "leave_request", "contract_intake", "support_triage", "agent_calls_workflow",
+                     "coordination", "exception_handler", "propose", "router", "supervisor"}  # fmt: skip
 
 
 @pytest.mark.parametrize("shipped", [payables, leave, contracts], ids=lambda each: each.name)

@@ -7,7 +7,7 @@ from typing import Final
 EXITS: Final[dict[int, str]] = {
     0: "done",
     1: "refused: a workflow is outside the language, the audit found something, a replay is not equal, a rule never decides, "
-    "an evaluation fails",
+    "a policy decides otherwise (`policy diff`), an evaluation fails",
     2: "the command line itself is wrong",
     3: "no such run, item, queue, workflow or file",
     4: "not allowed, or somebody else was faster",

@@ -7,10 +7,10 @@ rules' conditions ask about; an argument that may be left out is tried without a
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Final, TypeAlias
+from typing import Final, TypeAlias, TypeVar
 
 from backstay.errors import AuthorError
 from backstay.governance.conditions import arguments, situations
@@ -18,6 +18,7 @@ from backstay.governance.policy import DENIED, SEVERITY, Facts, Policy, Rule, Ve
 from backstay.store.payloads import branches, child, resolved
 from backstay.types import Effect, Json
 
+T = TypeVar("T")
 Pairs: TypeAlias = Sequence[tuple[str, str]]
 """Agents, each with its autonomy."""
 
@@ -64,6 +65,10 @@ class Situation:
         """Who calls, and for whom."""
         return f"{self.facts.workflow} for {self.led_by[0][0]}" if self.led_by else self.facts.workflow
 
+    def without(self, policy: Policy, now: str) -> Situation:
+        """The same call as another table decides it."""
+        return decided(policy, self.facts, self.args, now, self.led_by)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Analysis:
@@ -96,21 +101,19 @@ def analyse(policy: Policy, callers: Sequence[Caller], now: str) -> Analysis:
     """
     tried: list[Situation] = []
     overlaps: dict[tuple[str, str], Situation] = {}
-    decided: set[str] = set()
-    for facts, args, led_by in _every(policy, callers):
-        situation = Situation(facts=facts, args=args, rule=_strictest(policy, facts, args, now, led_by), led_by=led_by)
+    deciding: set[str] = set()
+    for kind, args in within_reason(tried_of([policy], callers)):
+        situation = decided(policy, kind.facts, args, now, kind.led_by)
         tried.append(situation)
-        decided.add(situation.rule.id)
-        if len(tried) > MOST:
-            raise AuthorError(f"the conditions tell more than {MOST} situations apart; split the table by action")
+        deciding.add(situation.rule.id)
         if situation.rule not in policy.rules:  # the baseline, or a condition that nobody can answer
             continue
-        for other in policy.matching(facts, now, args):
+        for other in policy.matching(kind.facts, now, args):
             if other.verdict != situation.verdict:
                 overlaps.setdefault((situation.rule.id, other.id), situation)
     return Analysis(
         situations=tried,
-        unreachable=[rule.id for rule in policy.rules if rule.id not in decided and not policy.over(rule, now)],
+        unreachable=[rule.id for rule in policy.rules if rule.id not in deciding and not policy.over(rule, now)],
         overlaps=[(one, other, where) for (one, other), where in overlaps.items()],
         expired=[rule.id for rule in policy.rules if policy.over(rule, now)],
     )
@@ -145,30 +148,63 @@ def _is_about(policy: Policy, rule: Rule, facts: Facts, by: Sequence[str]) -> bo
 
 def failing(policy: Policy, tests: Sequence[Example], now: str) -> list[tuple[Example, Rule]]:
     """The tests that do not come out as they say at a moment, each with the rule that decided instead."""
-    decided = [
+    found = [
         (each, DENIED if each.facts is None else policy.decide(each.facts, lambda: now, each.args)) for each in tests
     ]
-    return [(each, rule) for each, rule in decided if each.facts is None or rule.verdict != each.verdict]
+    return [(each, rule) for each, rule in found if each.facts is None or rule.verdict != each.verdict]
 
 
-def _strictest(policy: Policy, facts: Facts, args: Mapping[str, Json], now: str, led_by: Pairs = ()) -> Rule:
-    """What the gate decides: everybody in whose name the call is made is asked about."""
+def decided(policy: Policy, facts: Facts, args: Mapping[str, Json], now: str, led_by: Pairs = ()) -> Situation:
+    """What the gate decides: everybody in whose name the call is made is asked about, and the strictest counts."""
     found = [policy.decide(each, lambda: now, args) for each in _asked_about(facts, led_by)]
-    return min(found, key=lambda rule: SEVERITY.index(rule.verdict))
+    rule = min(found, key=lambda each: SEVERITY.index(each.verdict))
+    return Situation(facts=facts, args=args, rule=rule, led_by=led_by)
 
 
 def _asked_about(facts: Facts, led_by: Pairs) -> list[Facts]:
     return [facts, *(facts._replace(agent=agent, autonomy=autonomy) for agent, autonomy in led_by)]
 
 
-def _every(policy: Policy, callers: Sequence[Caller]) -> Iterator[tuple[Facts, dict[str, Json], Pairs]]:
+@dataclass(frozen=True, kw_only=True)
+class Kind:
+    """The calls of one action by one caller, and how far tables can tell them apart."""
+
+    facts: Facts
+    led_by: Pairs
+    rules: Sequence[Rule]
+    """Those that may speak of such calls."""
+    regions: Mapping[str, Sequence[Json]]
+    """For each argument that their conditions ask about, one value from every region."""
+
+    def choices(self) -> Iterator[dict[str, Json]]:
+        """Every combination of values, by dotted name."""
+        for chosen in itertools.product(*self.regions.values()):
+            yield dict(zip(self.regions, chosen, strict=True))
+
+
+def kinds(policies: Sequence[Policy], callers: Sequence[Caller]) -> Iterator[Kind]:
+    """Every kind of call that callers make, told apart as finely as any of the tables does."""
     for caller in callers:
         for facts in caller.calls():
+            asked = _asked_about(facts, caller.led_by)
+            about = {(place, rule.id): rule for place, policy in enumerate(policies)
+                     for each in asked for rule in policy.about(each)}  # fmt: skip
             types = partial(types_at, caller.schemas.get(facts.action))
-            about = {rule.id: rule for each in _asked_about(facts, caller.led_by) for rule in policy.about(each)}
             regions = situations([rule.when for rule in about.values() if rule.when], types)
-            for chosen in itertools.product(*regions.values()):
-                yield facts, arguments(dict(zip(regions, chosen, strict=True))), caller.led_by
+            yield Kind(facts=facts, led_by=caller.led_by, rules=list(about.values()), regions=regions)
+
+
+def tried_of(policies: Sequence[Policy], callers: Sequence[Caller]) -> Iterator[tuple[Kind, dict[str, Json]]]:
+    """Every kind of call with every combination of arguments."""
+    return ((kind, arguments(chosen)) for kind in kinds(policies, callers) for chosen in kind.choices())
+
+
+def within_reason(tried: Iterable[T]) -> Iterator[T]:
+    """As many situations as can be tried; raises AuthorError when there are more."""
+    for number, each in enumerate(tried):
+        if number >= MOST:
+            raise AuthorError(f"the conditions tell more than {MOST} situations apart; split the table by action")
+        yield each
 
 
 def types_at(schema: Json, path: str) -> frozenset[str]:

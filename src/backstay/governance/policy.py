@@ -177,7 +177,7 @@ class Policy:
 
     def over(self, rule: Rule, now: str) -> bool:
         """Whether a rule has expired."""
-        return rule.expires is not None and now >= _end(rule)
+        return rule.expires is not None and now >= end_of(rule)
 
     def _holds(self, rule: Rule, asked: Asked) -> bool:
         condition = self._conditions.get(rule.id)
@@ -191,7 +191,7 @@ class Policy:
         found: list[Rule] = []
         for rules in (self.rules, AGENTS, BASELINE):
             found += sorted((rule for rule in rules if _matches(rule, facts)), key=_severity)
-        first = compile_table([(rule.when, None if rule.expires is None else _end(rule)) for rule in found])
+        first = compile_table([(rule.when, None if rule.expires is None else end_of(rule)) for rule in found])
         return Table((*found, DENIED), first)
 
 
@@ -214,7 +214,7 @@ def _check(rule: Rule) -> None:
             "name an owner and an expiry, or restrict it with effect='read' or 'write'"
         )
     if rule.expires is not None:
-        _end(rule)
+        end_of(rule)
     for test in rule.tests:
         if not 2 <= len(test) <= 3 or test[1] not in SEVERITY or not isinstance(cast("object", test[0]), Mapping):
             raise AuthorError(f"{where}: test {test!r} is not ({{argument: value}}, verdict) or the same with a caller")
@@ -241,7 +241,7 @@ def _matches(rule: Rule, facts: Facts) -> bool:
     )
 
 
-def _end(rule: Rule) -> str:
+def end_of(rule: Rule) -> str:
     """When a rule ends, as the text that the clock would show then; a mere date counts to its last moment in UTC."""
     text = rule.expires or ""
     try:

@@ -8,7 +8,7 @@ from typing import Final
 
 from backstay.governance.policy import SEVERITY, Verdict
 from backstay.language.palette import COLOURS, INK
-from backstay.operations.permissions import Permission
+from backstay.operations.permissions import Permission, by_level
 from backstay.operations.wording import counted
 from backstay.types import Effect
 
@@ -104,7 +104,12 @@ def _cell(caller: str, permission: Permission | None) -> str:
         return f'<td class="none" role="cell">{who}<span class="word">never</span></td>'
     verdicts = sorted(permission.verdicts, key=SEVERITY.index)
     words = " or ".join(f'<span class="verdict {each}">{VERDICTS[each][0]}</span>' for each in verdicts)
-    return f'<td role="cell">{who}<span class="word">{words}</span></td>'
+    grant = (
+        f" <small>by {by_level(permission.grants)}: {escape(', '.join(permission.grants))}</small>"
+        if permission.grants
+        else ""
+    )
+    return f'<td role="cell">{who}<span class="word">{words}{grant}</span></td>'
 
 
 def _name(name: str) -> str:

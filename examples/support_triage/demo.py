@@ -39,7 +39,18 @@ async def demonstrate(home: Path) -> list[str]:
         "",
         f"{len(desk.listed('refunds'))} refunds made, {sent} mails left the house (folder {home / 'outgoing'})",
     ]
-    return [*lines, f"What waits: backstay inbox --home {home}; decide there, then run this again."]
+    return [*lines, "", *told_next(home)]
+
+
+def told_next(home: Path) -> list[str]:
+    """What to type now; this program has ended, and works on the cases only while it runs."""
+    named = "" if home == Path(HOME) else f" {home}"
+    return [
+        f"What waits:    uv run backstay inbox --home {home}",
+        f"Decide:        uv run backstay approve ITEM --as maria --home {home}",
+        f"Then go on:    uv run python -m examples.support_triage.demo{named}",
+        f"All anew:      delete {home}, and run it again",
+    ]
 
 
 async def _stands(client: Client, run: str) -> str:

@@ -131,6 +131,8 @@ class Action(Generic[R]):
     say, so that `default_sinks` count in an agent's name."""
     untrusted: bool = False
     """The result carries text that outsiders wrote (documents, mails, pages)."""
+    reviewed: bool = True
+    """False: outsiders wrote its description, and nobody has looked at it, so that it is text from outside to an agent."""
     derived: bool = False
     """A replay computes the arguments again, so the journal keeps their digest only: a transcript is not stored anew with
     every question about it."""

@@ -237,6 +237,12 @@ class NotRetryable(BackstayError):
     code = "NOT_RETRYABLE"
 
 
+class NeedsReview(NotRetryable):
+    """Raise from an action when nothing happened and a person must look first: the call waits in its queue for a retry."""
+
+    code = "REVIEW"
+
+
 class BudgetCrossed(NotRetryable):
     """What is asked for might use up more than is left; nothing was sent."""
 

@@ -13,7 +13,8 @@ from pydantic import BaseModel
 
 from backstay import Agent, AgentLimits, App, IdempotencyKey, Models, Queue, Sensitive, action, task, workflow
 from backstay.ai.scripted import ScriptedModel, finish
-from backstay.engine.sessions import Proposed, Refused, Returned, Session
+from backstay.engine.answers import Proposed, Refused, Returned
+from backstay.engine.sessions import Session
 from backstay.errors import AuthorError, Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.testing import Harness, harness
 from backstay.types import FromOutside
@@ -236,10 +237,32 @@ async def test_a_loop_that_breaks_ends_its_session_and_what_it_proposed_is_withd
 
 async def test_a_finding_without_evidence_is_not_a_goal_that_was_met() -> None:
     async with at_work() as (_, session):
+        for _ in range(clerk.limits.invalid):
+            with pytest.raises(InvalidInput, match="there are no claims"):
+                await session.finish({"cause": "because"}, summary="Trust me.")
         finding = await session.finish({"cause": "because"}, summary="Trust me.")
         assert (finding["reason"], finding["output"]) == ("error", None)
         with pytest.raises(Conflict, match="has ended"):
             await session.call("account_of", vendor="Brandt")
+
+
+async def test_claims_that_nothing_supports_are_sent_back_with_the_reason_and_can_be_corrected() -> None:
+    async with at_work() as (it, session):
+        await session.call("account_of", vendor="Brandt")
+        wrong = {
+            ("o9", IBAN): 'there is no observation "o9" (there are: o1)',
+            ("o1", "DE"): "its quote is too short; it needs at least 3 characters",
+            ("o1", EVIL): "its quote does not stand in o1, word for word",
+        }
+        for (source, quote), why in wrong.items():
+            with pytest.raises(InvalidInput) as told:
+                await session.finish({"cause": "due"}, claims=[{"text": "It is.", "source": source, "quote": quote}])
+            assert f'"It is.": {why}' in told.value.fields["claims"]
+            assert it.status(session.run) != "finished"
+        assert isinstance(await session.call("account_of", vendor="Other"), Returned)
+        finding = await session.finish({"cause": "due"}, claims=[{"text": "It is.", "source": "o1", "quote": IBAN}])
+        assert (finding["reason"], finding["tool_calls"]) == ("goal-met", 2)
+        assert it.prove() == 1
 
 
 async def test_a_session_that_nobody_finishes_ends_by_itself() -> None:

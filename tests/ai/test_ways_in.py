@@ -9,7 +9,7 @@ from pydantic import BaseModel
 
 from backstay import Agent, App, IdempotencyKey, Models, Queue, Retry, action
 from backstay.ai.scripted import ScriptedModel, call, finish
-from backstay.engine.sessions import Proposed, Refused, Returned
+from backstay.engine.answers import Proposed, Refused, Returned
 from backstay.testing import harness
 
 IBAN = "DE44500105175407324931"

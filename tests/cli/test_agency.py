@@ -135,6 +135,30 @@ def test_without_agents_the_table_says_so(cli: Cli, project: Path) -> None:
 # --- switches and drills --------------------------------------------------------------------------------
 
 
+@pytest.mark.parametrize("word", ["list", "log", "agent", "effect:read"])
+def test_a_word_that_is_no_scope_is_told_so_with_what_there_is(cli: Cli, project: Path, word: str) -> None:
+    for line in ((word,), (word, "--off", "--reason", "x"), ("drill", word)):
+        answer = cli("switch", *line)
+        assert answer.code == 6
+        assert f"there is no switch '{word}'; name one of all, agent:NAME" in answer.err
+        assert "switch drills` what was drilled" in answer.err
+
+
+def test_a_drill_without_a_scope_says_what_to_type(cli: Cli, project: Path) -> None:
+    answer = cli("switch", "drill")
+    assert (answer.code, "backstay switch drill all" in answer.err) == (2, True)
+
+
+def test_a_directory_without_an_application_says_what_to_type(
+    cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    for line in (("dev",), ("dev", "app.py"), ("start", "app.py"), ("start",), ("runs",), ("policy", "check")):
+        answer = cli(*line)
+        assert answer.code in (2, 3)
+        assert "backstay init NAME" in answer.err, line
+
+
 def test_an_agent_is_switched_off_and_listed(cli: Cli, case: str) -> None:
     assert "Nothing is switched off" in cli("switch").out
     assert cli("switch", "agent:clerk", "--off", "--reason", "incident 7").code == 0

@@ -119,3 +119,54 @@ def test_a_call_that_a_person_refused_is_counted_and_leads_back_to_the_model(cli
     text = cli("graph", "--run", item.partition("/")[0], "--format", "mermaid").out
     assert {"* approvals: 1 rejected", "add note: 1 refused", "* goal met"} <= set(drawn(text))
     assert "not approved" in text
+
+
+LOST = """
+from pydantic import BaseModel
+from backstay import Agent, App, Models, action
+from backstay.ai.scripted import ScriptedModel, call
+
+class Answer(BaseModel):
+    text: str
+
+@action(effect="read")
+async def look(number: str) -> str:
+    return "nothing there"
+
+lost = Agent("lost", goal="Find it.", tools=[look], output=Answer)
+app = App("office", workflows=[lost], models=Models(careful=ScriptedModel([call("look", number="7")] * 2)))
+"""
+
+
+def test_an_agent_that_stopped_short_of_its_goal_says_why_in_the_list_and_in_its_log(cli: Cli, project: Path) -> None:
+    (project / "app.py").write_text(LOST, "utf-8")
+    run = cli("start", "app.py:lost", "--input", '{"input": {"number": "7"}}', "--json").json["run"]
+    assert "agent stopped: no-progress" in cli("runs").out
+    assert cli("runs", "--json").json[0]["summary"] == "agent stopped: no-progress"
+    told = cli("log", run).out
+    assert ": agent stopped: no-progress" in told.splitlines()[0]
+    assert "Finished without its goal; the agent stopped: no-progress" in told
+
+
+SESSION = """
+import asyncio
+from pathlib import Path
+from app import app, lost
+
+async def main():
+    async with app.open(Path(".backstay")), app.session(lost, goal="Find the parcel of Mia.", acting_for="mia") as session:
+        pass
+
+asyncio.run(main())
+"""
+
+
+def test_a_session_is_named_by_its_goal(cli: Cli, project: Path) -> None:
+    (project / "app.py").write_text(LOST, "utf-8")
+    cli("start", "app.py:lost", "--input", '{"input": {}}')
+    (project / "loop.py").write_text(SESSION, "utf-8")
+    import subprocess
+    import sys
+
+    subprocess.run([sys.executable, "loop.py"], cwd=project, check=True, timeout=60)
+    assert "agent stopped: error · session: Find the parcel of Mia." in " ".join(cli("runs").out.split())

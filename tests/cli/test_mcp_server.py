@@ -196,11 +196,16 @@ async def test_a_goal_that_was_not_met_is_an_error_and_a_person_may_have_the_las
 ) -> None:
     unfounded = {"output": {"cause": "because"}, "summary": "Trust me.", "confidence": 1, "claims": []}
     async with at_work() as (_, client, _seat):
+        for _ in range(clerk.limits.invalid):
+            ended = await client.call_tool("finish", unfounded)
+            assert (ended.is_error, ended.structured_content["kind"]) == (True, "InvalidInput")
+            assert "there are no claims" in text(ended)
         ended = await client.call_tool("finish", unfounded)
         assert (ended.is_error, ended.structured_content["reason"]) == (True, "error")
     monkeypatch.setattr(mcp_server, "LAST_WORD", 0.05)
     async with at_work(careful) as (it, client, _seat):
-        ended = await client.call_tool("finish", unfounded)
+        for _ in range(careful.limits.invalid + 1):
+            ended = await client.call_tool("finish", unfounded)
         assert "a person has the last word" in text(ended)
         assert [wait.queue for wait in it.client.inbox()] == ["buyers"]
 

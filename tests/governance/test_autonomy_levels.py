@@ -333,6 +333,41 @@ async def test_a_crash_between_the_last_override_and_what_follows_of_it_loses_no
         assert changes(it)[1:] == [("", "overridden", None)]
 
 
+async def test_a_rejection_counts_at_once_also_when_its_case_is_not_in_memory() -> None:
+    large = Rule(id="large", verdict="hold", action="post", when="amount > 100", agent="?*", owner="risk")
+    async with office(app_with(large)) as it:
+        await grant(it)
+        cases = [await posts(it, "large", amount=500) for _ in range(BOUNDS.overrides + 1)]
+        await it.restart()
+        for run in cases:
+            assert run not in it.client._runner._hot
+            await it.client.decide(f"{run}/{it.waits(run)[0].command}", "rejected", by="bea", reason="no")
+            await it.settle()
+        assert changes(it)[1:] == [("", "overridden", None)]
+
+
+async def test_many_rejections_read_each_event_of_the_store_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    large = Rule(id="large", verdict="hold", action="post", when="amount > 100", agent="?*", owner="risk")
+    read: list[int] = []
+    async with office(app_with(large)) as it:
+        await grant(it)
+        reader = it.client._runner.reader
+        everything = reader.all
+
+        def counted(name: str, parameters: Any = ()) -> Any:
+            rows = everything(name, parameters)
+            if name == "conduct_after":
+                read.append(len(rows))
+            return rows
+
+        monkeypatch.setattr(reader, "all", counted)
+        for _ in range(12):
+            await grant(it)
+            await it.reject(await posts(it, "large", amount=500), by="bea", reason="no")
+        assert max(read) == 2
+        assert sum(read) == len(everything("conduct_after", (1,))) == 24
+
+
 async def test_what_is_undone_counts_as_an_override() -> None:
     undoes = Rule(id="undo", verdict="allow", action="unpost", effect="write", agent="?*", owner="risk")
     async with office(app_with(undoes)) as it:

@@ -260,8 +260,19 @@ async def test_a_cancelled_run_names_who_asked(home: Path) -> None:
         await it.client.cancel(run, by="bea", reason="a mistake")
         await it.settle()
         told = lines(it, run)
-    assert (told[-2].by, told[-2].text) == ("bea", "Asked to stop the run")
+    assert (told[-3].by, told[-3].text) == ("bea", "Asked to stop the run")
+    assert told[-2].text == "Withdrawn, as the case went on or ended without it: what desk was asked"
     assert told[-1].text == "Cancelled"
+
+
+async def test_a_proposal_that_is_withdrawn_has_its_line(home: Path) -> None:
+    async with harness(APP, home) as it:
+        run = await it.start(paying, amount=5)
+        await it.client.cancel(run, by="bea")
+        await it.settle()
+        (told,) = [line for line in lines(it, run) if line.text.startswith("Withdrawn")]
+    assert told.text == "Withdrawn, as the case went on or ended without it: pay"
+    assert ("asked of", "treasury") in told.details
 
 
 # --- people ---

@@ -8,6 +8,7 @@ import sqlite3
 from collections.abc import AsyncGenerator, Callable
 from contextlib import asynccontextmanager, closing
 from itertools import product
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +17,7 @@ from pydantic import BaseModel
 from backstay import AgentLimits, App, IdempotencyKey, Models, NotRetryable, Retry, action, workflow
 from backstay.ai.providers import Asked
 from backstay.ai.scripted import ScriptedModel, Turn, call, finish
+from backstay.errors import StoreUnavailable
 from backstay.operations.supervision import NEVER_TWICE, Case, Supervision, attend
 from backstay.testing import Harness, crash_everywhere, harness
 from backstay.types import Happened
@@ -167,6 +169,24 @@ async def test_a_call_whose_fault_has_passed_is_sent_back_once_and_the_record_sa
         assert (await desk.it.result(case))["reason"] == "goal-met"
         assert desk.it.events(case, "call_intended", action="retry_call")[0].rule == "baseline-writes"
     assert world["posted"] == 1
+
+
+async def test_an_application_that_declares_it_supervises_for_as_long_as_it_runs(tmp_path: Path) -> None:
+    world["faults"]["posted"] = [RuntimeError("the ledger is away")]
+    supervision = Supervision()
+    supervisor = supervision.agent(limits=AgentLimits(tool_calls=100, refusals=100))
+    app = App(
+        "orders", workflows=[post_order, attend, supervisor], models=Models(careful=played(retries)),
+        policy=[NEVER_TWICE], lifespan=[lambda client: supervision.over(client, supervisor, every=None)],
+    )  # fmt: skip
+    async with harness(app, tmp_path) as it:
+        run = await it.start(post_order, order={"number": "7"})
+        assert len(await supervision.sweep()) == 1
+        await it.settle()
+        assert await it.result(run) == "P-7"
+    async with app.open(tmp_path, resume=False):
+        with pytest.raises(StoreUnavailable, match="has not begun"):
+            await supervision.sweep()
 
 
 async def test_an_alert_wakes_it() -> None:

@@ -138,12 +138,20 @@ def quotable(finding: dict[str, Any]) -> dict[str, Any]:
 
 
 @rule
-def supported(work: Work, claim: Claim) -> bool:
-    """Whether its quote stands in the observation that it names, and is not just what the call was asked with."""
+def unsupported(work: Work, claim: Claim) -> str:
+    """Why nothing supports it; "" when its quote stands in the observation that it names, and is not what that was asked with."""
     said = claim.quote.strip()
-    seen = work.observed.get(claim.source, "")
-    found = said in seen or json_text(said)[1:-1] in seen
-    return len(said) > 2 and found and said not in work.asked.get(claim.source, "")
+    seen = work.observed.get(claim.source)
+    if seen is None:
+        known = ", ".join(work.observed) or "none"
+        return f"there is no observation {json_text(claim.source)} (there are: {known})"
+    if len(said) < 3:
+        return "its quote is too short; it needs at least 3 characters"
+    if said not in seen and json_text(said)[1:-1] not in seen:
+        return f"its quote does not stand in {claim.source}, word for word"
+    if said in work.asked[claim.source]:
+        return f"its quote is only what you asked {claim.source} with"
+    return ""
 
 
 @rule
@@ -177,12 +185,14 @@ def unmet(work: Work, claims: list[Claim]) -> str:
     missing = [tool for tool in AGENT["evidence"] if tool not in work.used]
     if missing:
         return f"Not yet: nothing was observed with {', '.join(missing)}."
-    unfounded = [claim.text for claim in claims if not supported(work, claim)]
-    if unfounded or not claims:
+    problems = [(claim.text, unsupported(work, claim)) for claim in claims]
+    unfounded = [f"{json_text(text)}: {problem}" for text, problem in problems if problem]
+    if not claims:
+        unfounded = ["there are no claims"]
+    if unfounded:
         return (
-            "Not yet: each claim needs the id of an observation as source and a quote that stands in it, word for word, and "
-            "is not only what you asked with. "
-            f"Without that: {'; '.join(unfounded) or 'there are no claims'}."
+            f"Not yet: {'; '.join(unfounded)}. Each claim needs the id of an observation as source and a quote that stands in "
+            "it, word for word, and is not only what you asked with."
         )
     return ""
 

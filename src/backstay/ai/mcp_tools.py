@@ -21,7 +21,7 @@ from backstay.actions import Action
 from backstay.ai.mcp_connection import Connection, Offer, ServerMissing
 from backstay.ai.schema_actions import SchemaAction, Tools, action_name, closed, size, validator
 from backstay.ai.tool_file import Definition, Tool, ToolFile, load
-from backstay.errors import AuthorError, InvalidInput, NotRetryable, OutcomeUnknown
+from backstay.errors import AuthorError, InvalidInput, NeedsReview, NotRetryable, OutcomeUnknown
 from backstay.types import CUT, Duration, Json, seconds
 
 if TYPE_CHECKING:
@@ -40,8 +40,8 @@ NOTHING_HAPPENED: Final = frozenset({-32601, -32602})
 """Errors of JSON-RPC by which a server says that it did not even begin: no such method, parameters that do not fit."""
 
 
-class ToolChanged(NotRetryable):
-    """A tool is not what was reviewed; it was not called."""
+class ToolChanged(NeedsReview):
+    """A tool is not what was reviewed; it was not called, and its call waits until somebody has looked at it."""
 
     code = "TOOL_CHANGED"
 
@@ -117,6 +117,7 @@ class MCPServer:
         answer = ToolAnswer.model_json_schema() if tool.pinned.result is None else tool.pinned.result
         return SchemaAction(
             fn=call, name=action_name(self.name, name), effect=tool.effect, untrusted=tool.untrusted,
+            reviewed=tool.reviewed is not None,
             sinks=None if tool.sinks is None else frozenset(tool.sinks), timeout=self._timeout, answer=answer,
             schema=closed(tool.pinned.arguments, f"tool {name!r}"), **self._options,
         )  # fmt: skip

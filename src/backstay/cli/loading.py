@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from backstay.language import Workflow
 
 
+NO_FILE = "there is no file '{}'; name the one with your `App`, or make a project with `backstay init NAME`"
+
+
 def split(target: str) -> tuple[Path, str]:
     """FILE and NAME of FILE:NAME; the name may be missing. A drive letter is part of the file."""
     file, colon, name = target.rpartition(":")
@@ -27,7 +30,7 @@ def split(target: str) -> tuple[Path, str]:
 def load(path: Path) -> ModuleType:
     """Import an author's file, as part of its package if it has one; what goes wrong is an error for its author."""
     if not path.is_file():
-        raise NotFound(f"there is no file {str(path)!r}")
+        raise NotFound(NO_FILE.format(path))
     path = path.resolve()
     parts = make_importable(path)
     try:

@@ -369,10 +369,22 @@ def came_next(home: Path, wait: Wait) -> tuple[Run, list[Wait]]:
         return row, [read_wait(found) for found in reader.all("waits_of_run", (row.id,))]
 
 
+def waits_for(wait: Wait) -> str:
+    """For what a case waits that is no person's turn."""
+    from backstay.commands import FINISH
+
+    if wait.kind == "signal" and wait.subject == FINISH:
+        return "for the agent's loop outside, which has its answer and goes on"
+    return {
+        "signal": f"for the signal {wait.subject!r}", "timer": "for a time that it set",
+        "child": "for a case that it started",
+    }.get(wait.kind, f"for {wait.subject or wait.kind}")  # fmt: skip
+
+
 def next_words(row: Run, waits: list[Wait]) -> str:
     queues = list(dict.fromkeys(wait.queue for wait in waits if wait.queue))
     if queues:
         return f"The case now waits in {', '.join(queues)}."
     if row.status == "waiting":
-        return f"The case now waits: {', '.join(dict.fromkeys(wait.kind for wait in waits)) or 'for something'}."
+        return f"The case now waits {', '.join(dict.fromkeys(map(waits_for, waits))) or 'for something'}."
     return f"The case {'goes on' if row.status == 'running' else 'has ' + row.status}."

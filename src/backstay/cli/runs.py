@@ -43,7 +43,7 @@ def runs(
             raise NotFound(f"no run of a workflow {workflow!r} is here; there are runs of: {listed}")
         asked = {"status": status or None, "workflow": workflow or None, "before": None, "limit": limit}
         found = [read_run(row) for row in reader.all("runs", asked)]
-        words = {} if as_json else {run.id: run.summary or about(reader, run.id) for run in found}
+        words = {} if as_json else {run.id: in_words(reader, run) for run in found}
     if as_json:
         screen.show_json(found)
     elif not found:
@@ -52,6 +52,13 @@ def runs(
         print_runs(found, words)
         if len(found) == limit:
             screen.hint(f"The newest {limit}; --limit shows more.")
+
+
+def in_words(reader: Reader, run: Run) -> str:
+    """Why a run did not end well, or else what set it off; of an agent that stopped short of its goal both."""
+    if not run.summary or run.status == "finished":
+        return " · ".join(filter(None, (run.summary, about(reader, run.id))))
+    return run.summary
 
 
 def print_runs(found: list[Run], words: dict[str, str]) -> None:
@@ -303,6 +310,7 @@ def switch(
     if not scope:
         print_switches(home, as_json)
         return
+    known_scope(scope)
     if off is None or (off and not reason):
         raise typer.BadParameter("say --off with a --reason, or --on")
     turned, who = off, person(by)
@@ -312,6 +320,18 @@ def switch(
         return
     screen.say(f"{scope} is {'off' if turned else 'on'}, by {who}." + (f" {freed} call(s) go on." if freed else ""))
     goes_on(working)
+
+
+def known_scope(scope: str) -> None:
+    """Raise InvalidInput for a word that is no scope, and say what else there is."""
+    from backstay.errors import InvalidInput
+    from backstay.governance.switches import check_scope
+
+    try:
+        check_scope(scope)
+    except InvalidInput as error:
+        more = "`backstay switch` alone lists what is off, `backstay switch drills` what was drilled"
+        raise InvalidInput(f"{error}. {more}", error.fields) from None
 
 
 def print_switches(home: Path, as_json: bool) -> None:

@@ -22,7 +22,12 @@ if TYPE_CHECKING:
 
 T = TypeVar("T")
 STORE_FILE = "backstay.db"
-MAKES = "`backstay start`, `backstay dev` or `backstay people add NAME --role administrator` makes one"
+MAKES = (
+    "`backstay start FILE:WORKFLOW`, `backstay dev FILE` or `backstay people add NAME --role administrator` makes one, "
+    "`backstay init NAME` a project to start from"
+)
+GOAL = 60
+"""Characters of a session's goal that a list shows."""
 PAUSES = (0.05, 0.1, 0.2, 0.4, 0.8, 1.6, 0)
 """Seconds between attempts to reach a store that another process has."""
 
@@ -184,7 +189,8 @@ def find_item(reader: Reader, item: str, kinds: frozenset[str] = frozenset()) ->
 
 
 def about(reader: Reader, run: str) -> str:
-    """What set a run off, in a few words: its trigger or its key."""
+    """What set a run off, in a few words: its trigger or its key; of a session its goal."""
+    from backstay.engine.answers import TRIGGER
     from backstay.operations.wording import plain
 
     started = first_event(reader, run)
@@ -192,8 +198,17 @@ def about(reader: Reader, run: str) -> str:
         return ""
     if started.parent:
         return about(reader, started.parent)
+    if started.trigger == TRIGGER and (goal := goal_of(started)):
+        return f"{TRIGGER}: {plain(goal, GOAL)}"
     trigger = started.trigger if started.trigger != "command line" else ""
     return plain(trigger or started.key or "") if trigger or started.key else ""
+
+
+def goal_of(started: RunStarted) -> str:
+    """What a session is about, in the words of who began it; "" where they said nothing, or it lies beside the journal."""
+    case = started.input.get("input") if isinstance(started.input, dict) else None
+    goal = case.get("goal") if isinstance(case, dict) else None
+    return goal if isinstance(goal, str) else ""
 
 
 def starter(reader: Reader, run: str) -> str:

@@ -42,8 +42,9 @@ def heading(run: Run) -> Text:
     """What the case is, on two lines."""
     lasted = span(run.started_at, run.updated_at)
     state = f"{run.status} after {lasted}" if run.status in ENDED else f"{run.status} since {moment(run.updated_at)}"
+    short = f": {run.summary}" if run.status == "finished" and run.summary else ""
     return Text.assemble(
-        (one_line(run.workflow), "bold"), f"  {state}\n",
+        (one_line(run.workflow), "bold"), f"  {state}", (one_line(short), "bold red"), "\n",
         (f"run      {run.id}, version {run.version[:12]}\n", "dim"),
         (f"started  {moment(run.started_at)} by {one_line(run.requester)}", "dim"),
     )  # fmt: skip

@@ -10,7 +10,7 @@ import typer
 from backstay.cli.exits import OK, REFUSED
 from backstay.cli.groups import FirstByDefault
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, Reason, person
-from backstay.cli.runs import switch
+from backstay.cli.runs import known_scope, switch
 from backstay.cli.stores import change, reading
 
 app = typer.Typer(
@@ -33,7 +33,7 @@ OUTCOMES = {
 def drill(
     scope: Annotated[
         str, typer.Argument(metavar="SCOPE", help="all, agent:NAME, action:NAME, workflow:NAME, effect:write, ...")
-    ],
+    ] = "",
     seconds: Annotated[float, typer.Option("--seconds", help="For how long writes are kept back; at most 60.")] = 10.0,
     reason: Reason = "drill",
     by: By = "",
@@ -46,6 +46,11 @@ def drill(
     from backstay.errors import Conflict
     from backstay.operations.wording import counted
 
+    if not scope:
+        raise typer.BadParameter(
+            "name what to drill: all, agent:NAME, action:NAME, ...; say `backstay switch drill all`"
+        )
+    known_scope(scope)
     who = person(by)
     if find_worker(home) is None:
         raise Conflict("no worker is running, so there is nothing to keep back; start one with `backstay dev FILE`")

@@ -9,7 +9,7 @@ import typer
 
 from backstay.cli.exits import ATTENTION, OK
 from backstay.cli.inputs import Check, read_input
-from backstay.cli.loading import find_app, find_workflow, load, split
+from backstay.cli.loading import NO_FILE, find_app, find_workflow, load, split
 from backstay.cli.options import DEFAULT_HOME, AsJson, By, Home, RunName, person
 from backstay.cli.stores import change, goes_on, look, may_see, reading
 
@@ -50,7 +50,7 @@ def load_once(path: Path) -> None:
     from backstay.errors import NotFound
 
     if not path.is_file():
-        raise NotFound(f"there is no file {str(path)!r}")
+        raise NotFound(NO_FILE.format(path))
 
 
 def start(

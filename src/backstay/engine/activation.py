@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from backstay import events as ev
 from backstay.commands import Call
-from backstay.engine.frames import Open
+from backstay.engine.frames import Open, stop_reason
 from backstay.engine.items import ITEMS
 from backstay.engine.origins import Origins
 from backstay.engine.replay import Machine
@@ -114,7 +114,9 @@ class Activation:
         program = self.runner.program(started.version)
         self.machine = Machine(self.row.id, program, started, secrets)
         if self.runner.watches_labels:
-            self.origins.begin(started, program)
+            actions = (self.runner.gateway.actions.get(name) for name in program.interfaces)
+            unreviewed = {action.name for action in actions if action is not None and not action.reviewed}
+            self.origins.begin(started, program, unreviewed)
 
     # --- recording ---
 
@@ -432,6 +434,8 @@ class Activation:
             packed = self.runner.payloads.pack(write, outcome.result, "/result", refs, schema, self.machine.secrets)
             wrote = self.labels.pointers(outcome.result) if self.runner.watches_labels else None
             self.stage(write, ev.RunFinished(at=at, result=packed, path=path, refs=refs or None, outside=wrote or None))
+            stopped = stop_reason(outcome.result) if self.machine.program.agent else ""
+            summary = f"agent stopped: {stopped}" if stopped else None
         elif outcome.status == "failed":
             fault = outcome.fault or ev.Fault(type="Error", message=outcome.reason)
             summary = f"{fault.type}: {fault.message}"[:300]

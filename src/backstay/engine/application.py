@@ -8,7 +8,7 @@ import os
 import sys
 import time
 from collections.abc import AsyncGenerator, Callable, Collection, Generator, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager, contextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any, Final, Protocol
@@ -62,6 +62,8 @@ class App:
     on_alert: called with an `Alert` when an operator should hear of something. on_notice: with a `Notice` about an item.
     budgets: what agents may use up in a day, each an `AgentDay`.
     suppliers: servers whose tools it uses, such as an `MCPServer`; their connections are closed with it.
+    lifespan: each is called with the client when the application is opened to run, and what it gives is entered for as long:
+    `lambda client: supervision.over(client, supervisor)`.
     Raises AuthorError for actions of one name, a policy that opens a door without an owner, an action without a schema.
     """
 
@@ -81,6 +83,7 @@ class App:
         detect: Collection[DataClass] = DEFAULT,
         models: Supplier | None = None,
         suppliers: Sequence[Supplier] = (),
+        lifespan: Sequence[Callable[[Client], AbstractAsyncContextManager[Any]]] = (),
     ) -> None:
         self.name = name
         self.workflows = {workflow.name: workflow for workflow in workflows}
@@ -94,7 +97,7 @@ class App:
         self.policy = Policy(policy)
         self.limits, self.budgets = limits or Limits(), tuple(budgets)
         self.settings: dict[str, Json] = journalable(dict(settings or {}), f"the settings of app {name!r}")
-        self.on_alert = list(on_alert)
+        self.on_alert, self.lifespan = list(on_alert), list(lifespan)
         self.detector = Detector(detect)
         self._client: Client | None = None
         """While it is open."""
@@ -156,8 +159,11 @@ class App:
                     runner.dispatch.hold()
                 self._client = Client(runner, self.queues.owners)
                 try:
-                    with _collector.calm():
-                        yield self._client
+                    async with AsyncExitStack() as beside:
+                        for begin in self.lifespan if resume else ():
+                            await beside.enter_async_context(begin(self._client))
+                        with _collector.calm():
+                            yield self._client
                 finally:
                     self._client = None
                     await runner.stop()

@@ -179,6 +179,12 @@ def answer_of(fork: Fork, index: int, value: Any) -> Any:
     return Winner(index=index, value=value) if isinstance(fork.command, Race) else value
 
 
+def stop_reason(result: Json) -> str:
+    """Why an agent stopped, of its finding; "" when its goal is met, or a person has answered in its place."""
+    reason = result.get("reason") if isinstance(result, dict) else None
+    return reason if isinstance(reason, str) and reason not in ("goal-met", "person") else ""
+
+
 def tool_of(command: Command[Any]) -> str:
     """Name of the action, workflow or agent that a command is about."""
     return command.action if isinstance(command, Call) else getattr(command, "workflow", "")

@@ -25,7 +25,7 @@ from backstay.engine.limits import Breakers
 from backstay.engine.stages import STAGES, Case, Gate, Refusal
 from backstay.engine.streams import Streams
 from backstay.engine.threads import Begun, Threads
-from backstay.errors import InvalidInput, NotRetryable, OutcomeUnknown
+from backstay.errors import InvalidInput, NeedsReview, NotRetryable, OutcomeUnknown
 from backstay.events import Fault, Refs
 from backstay.governance.approvals import proposal_digest
 from backstay.governance.budgets import Days, Limits
@@ -33,9 +33,10 @@ from backstay.governance.policy import Policy
 from backstay.governance.queues import Queues
 from backstay.governance.schedule import schedule
 from backstay.governance.switches import Switches
+from backstay.store.blobs import OFFLOAD_BYTES
 from backstay.store.clock import Clock
 from backstay.store.journal import Write
-from backstay.store.payloads import OFFLOAD_BYTES, Payloads, redact
+from backstay.store.payloads import ASIDE_BYTES, Payloads, redact
 from backstay.store.views import Wait, WaitKind
 from backstay.turnstile import Turnstile
 from backstay.types import Happened, Json, seconds
@@ -211,7 +212,8 @@ class Gateway:
     def _record_result(self, gate: Gate, result: Json, micros: int) -> Awaitable[None]:
         write, refs, action, leaf, case = Write(), {}, gate.action, gate.leaf, gate.case
         schema = action.interface["result"] if action.seals_result else None
-        packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets)
+        most = ASIDE_BYTES if action.effect == "read" else OFFLOAD_BYTES
+        packed = self.payloads.pack(write, result, "/result", refs, schema, case.machine.secrets, most)
         args, attempt, approval, rule, policy = None, leaf.attempt, None, "", ""
         if action.effect == "read":  # its only event, so it carries what an intent would have said
             args, attempt, approval = self._pack_args(gate, write, refs), leaf.attempt + 1, gate.approval
@@ -284,7 +286,10 @@ class Gateway:
         elif definite and self.breakers.succeeded(action):  # the target answered, so it is well
             await self._tell_breaker(gate, opened=False)
         repeatable = action.effect == "write" and (action.key_parameter is not None or action.probe is not None)
-        if isinstance(error, InvalidInput) and not definite and (repeatable or not changes):
+        if isinstance(error, NeedsReview) and action.on_failure == "queue":
+            await self._enqueue(gate, "queued", fault, "review what has changed, then retry", over=True)
+            self.alert("queued", action.queue, gate.case.row.id, gate.name, f"{fault.type}: {fault.message}")
+        elif isinstance(error, InvalidInput) and not definite and (repeatable or not changes):
             await self._give_up(gate, fault, attempts_matter=False)
         elif changes and (isinstance(error, OutcomeUnknown) or (isinstance(error, InvalidInput) and not definite)):
             await self._unknown(gate, fault.message)
@@ -373,10 +378,13 @@ class Gateway:
         await self._enqueue(gate, "queued", fault, "undo it by hand and settle it as happened, retry, or give it up")
         self.alert("queued", gate.action.queue, gate.case.row.id, gate.name, f"not undone: {fault.message}")
 
-    async def _enqueue(self, gate: Gate, kind: WaitKind, fault: Fault, suggestion: str) -> None:
-        write, refs, leaf = Write(), {}, gate.leaf
+    async def _enqueue(self, gate: Gate, kind: WaitKind, fault: Fault, suggestion: str, *, over: bool = False) -> None:
+        """over: what was intended did not happen, so that a retry begins anew."""
+        write, refs, leaf, at = Write(), {}, gate.leaf, self.clock.stamp()
+        if over and leaf.intent is not None:
+            gate.case.stage(write, ev.CallSettled(at=at, command=leaf.id, outcome="not-happened", reason=fault.message))
         event = ev.CallQueued(
-            at=self.clock.stamp(), command=leaf.id, site=leaf.site, action=gate.name, queue=gate.action.queue,
+            at=at, command=leaf.id, site=leaf.site, action=gate.name, queue=gate.action.queue,
             attempt=leaf.attempt, fault=fault, suggestion=suggestion, args=self._pack_args(gate, write, refs),
             path=gate.case.machine.take_path(), refs=refs or None,
         )  # fmt: skip

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import cast
+import json
+from collections.abc import Collection, Iterator
+from typing import Final, cast
 
 from backstay import events as ev
 from backstay.actions import Action
@@ -13,6 +15,9 @@ from backstay.language import Program
 from backstay.store.payloads import from_outside
 from backstay.types import Json
 
+WORDING: Final = frozenset({"description", "title", "default", "examples", "enum", "const", "$comment"})
+"""Keywords of a schema under which its author writes what they like."""
+
 
 class Origins:
     """The labels and the plan of one run."""
@@ -20,16 +25,23 @@ class Origins:
     def __init__(self) -> None:
         self.labels, self.plan = Labels(), Plan()
 
-    def begin(self, started: ev.RunStarted, program: Program) -> None:
-        """What the run was started with."""
+    def begin(self, started: ev.RunStarted, program: Program, unreviewed: Collection[str] = ()) -> None:
+        """What the run was started with. unreviewed: tools whose description outsiders wrote, and nobody has looked at."""
         self.labels.observe(started.input, untrusted=started.outside or (), spoken=True, wished=True)
         if program.agent:
             self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
             self.labels.own.update(name.casefold() for tool in program.interfaces.values() for name in tool.parameters)
+            self._describe(program, unreviewed)
         self.plan.heard = started.heard or bool(started.outside)
         if started.plan is not None:
             self.plan.first = frozenset(started.plan)
         self.plan.withheld = frozenset(started.withheld or ())
+
+    def _describe(self, program: Program, unreviewed: Collection[str]) -> None:
+        """What a model is told of its tools stands in its prompt, without anybody having asked for those words."""
+        for tool in json.loads(program.namespace["AGENT"]["tools"]) if unreviewed else ():
+            if tool["name"] in unreviewed:
+                self.labels.observe(list(wording(tool)), untrusted=True, asked_for=False)
 
     def take(self, event: Event, args: Json, action: Action[object] | None, agent: str) -> None:
         """What an event brings; args: of the call that it is about. action: what that calls, where it is known.
@@ -67,6 +79,18 @@ class Origins:
     def _heard(self, text: Json, made: bool = False) -> None:
         self.labels.observe(text, untrusted=True, made=made)
         self.plan.heard |= bool(text)
+
+
+def wording(described: Json, told: bool = False) -> Iterator[Json]:
+    """The words and values in the description of a tool, without the keywords and names of its schema."""
+    if isinstance(described, dict):
+        for name, part in described.items():
+            yield from wording(part, told or name in WORDING)
+    elif isinstance(described, list):
+        for part in described:
+            yield from wording(part, told)
+    elif told:
+        yield described
 
 
 def where_from(input_: Json, schema: Json, labels: Labels | None) -> dict[str, str]:

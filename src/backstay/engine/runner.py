@@ -386,7 +386,7 @@ class Runner:
             finished = event if isinstance(event, ev.RunFinished) else None
             ended = ev.ChildEnded(
                 at=self.clock.stamp(), command=command, status=row.status,  # type: ignore[arg-type] - the row has ended
-                result=finished.result if finished else None, reason=row.summary or "",
+                result=finished.result if finished else None, reason="" if finished else row.summary or "",
                 refs=finished.refs if finished else None, outside=finished.outside if finished else None,
             )  # fmt: skip
             activation.stage(write, ended)

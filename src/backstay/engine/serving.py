@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from backstay import events as ev
 from backstay.commands import Call, Note, Start
+from backstay.engine.frames import Fork, answer_of
 from backstay.errors import JournalMismatch
 from backstay.governance.plans import PLAN
 from backstay.language import Program
+from backstay.language.tracker import Tracker, new_context
 from backstay.types import Json
 
 if TYPE_CHECKING:
@@ -31,6 +33,14 @@ def named(program: Program, name: str, args: Mapping[str, Any]) -> Call[Any] | S
     """What a name stands for; one that the definition does not list is a call that the gateway denies."""
     interface = program.interfaces.get(name)
     return Call(name, args) if interface is None or interface.kind == "action" else Start(name, args)
+
+
+def unmet(program: Program, fork: Fork, said: Json) -> str:
+    """Why a last word would not count by the rules of its own definition; "" when it would. Nothing is changed by asking."""
+    rules, context = program.namespace, new_context(Tracker())
+    work = context.run(rules["begin"], None, None)
+    context.run(rules["take_stock"], work, answer_of(fork, 0, said))
+    return work.why if work.reason == "error" else ""
 
 
 def asked(machine: Machine, event: ev.CallAsked) -> None:

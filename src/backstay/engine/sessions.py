@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from types import TracebackType
 from typing import Any, Final, Self, TypeAlias
 
@@ -18,12 +17,12 @@ from pydantic_core import to_json, to_jsonable_python
 
 from backstay import events as ev
 from backstay.actions import Action, invalid, schema_of
-from backstay.canonical import json_text
 from backstay.commands import FINISH
 from backstay.engine.activation import Activation
+from backstay.engine.answers import TRIGGER, Asked, Brief, Proposed, Refused, Returned, ToolAnswer
 from backstay.engine.desk import Desk
 from backstay.engine.frames import Fork, Open, adapter_for
-from backstay.engine.serving import Attendance
+from backstay.engine.serving import Attendance, unmet
 from backstay.errors import AuthorError, Conflict, InvalidInput, NotAllowed, NotFound
 from backstay.events import Event
 from backstay.governance.approvals import folded
@@ -34,8 +33,6 @@ from backstay.store.payloads import from_outside
 from backstay.store.views import read_events, read_wait
 from backstay.types import Duration, Json, Tried, journalable, seconds
 
-TRIGGER: Final = "session"
-"""What started the run of a session."""
 LONGEST_NAME: Final = 200
 MOST_BYTES: Final = 4_000_000
 """Bytes of JSON that one call, or the last word, may bring."""
@@ -43,62 +40,7 @@ ON_PEOPLE: Final = frozenset({"approval", "task", "queued", "diverted", "switche
 """Kinds of wait that end when a person does something."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Returned:
-    """The tool was used."""
-
-    id: str
-    value: Json
-
-    @property
-    def observation(self) -> str:
-        """What a claim names as its source."""
-        return f"o{self.id.rpartition('.')[2]}"
-
-    @property
-    def text(self) -> str:
-        """What a model is told."""
-        return self.value if isinstance(self.value, str) else json_text(self.value)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Refused:
-    """The tool was not used, or it failed."""
-
-    id: str
-    kind: str
-    """"ActionDenied": the gate or a person said no. "ActionDrafted": it was written down and not done. "ActionFailed",
-    "ChildFailed": it was tried in vain. "BudgetCrossed": the session has used up its calls."""
-    reason: str
-
-    @property
-    def text(self) -> str:
-        """What a model is told."""
-        return f"It did not work: {self.reason}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Proposed:
-    """A person must do something first, or it takes longer than the caller wants to wait. Await it for how that ended."""
-
-    id: str
-    reason: str
-    queue: str
-    """Whose turn it is; "" when it is nobody's and the tool is just slow."""
-    session: Session
-
-    @property
-    def text(self) -> str:
-        """What a model is told."""
-        why = f"this waits for a person of {self.queue!r} ({self.reason})" if self.queue else self.reason
-        return f"Not done yet: {why}. Go on with something else, or finish."
-
-    def __await__(self) -> Generator[Any, Any, Returned | Refused]:
-        return self.session.settled(self.id).__await__()
-
-
 Callee: TypeAlias = "Action[Any] | Workflow[..., Any]"
-ToolAnswer: TypeAlias = Returned | Refused | Proposed
 
 
 class Session:
@@ -118,6 +60,8 @@ class Session:
         self.finding: Json = None
         """How it ended, as JSON of a `Finding`."""
         self._finish = agent.finish
+        self._unmet = 0
+        """So many last words did not hold."""
 
     @property
     def by(self) -> str:
@@ -195,7 +139,8 @@ class Session:
 
         output: what the agent must come back with. claims: each with text, source and quote; the source is the
         `observation` of a `Returned`: o1 for the first call, o2 for the second. Without claims that hold it is no goal met.
-        It waits for whoever answers where the agent escalates. Raises InvalidInput naming the field; then it stays open.
+        It waits for whoever answers where the agent escalates. Raises InvalidInput naming the field; then it stays open. Claims
+        that nothing supports are sent back like that as often as the agent's `limits.invalid`; after that they end it.
         """
         said = {"output": output, "summary": summary, "confidence": confidence, "claims": list(claims)}
         written = _written(said, "what the session ends with")
@@ -203,6 +148,9 @@ class Session:
             self._finish.model_validate(written)
         except ValidationError as error:
             raise invalid("what the session ends with", error) from None
+        if problem := self._desk.unmet(self, written, self._unmet):
+            self._unmet += 1
+            raise InvalidInput(problem, {"claims": problem})
         return await self._end(written, None)
 
     async def leave(self, why: str = "", *, patience: Duration = "10s") -> Json:
@@ -212,27 +160,6 @@ class Session:
     async def _end(self, said: Json, patience: float | None) -> Json:
         self.finding = await self._desk.end(self, said, patience)
         return self.finding
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Asked:
-    """A call as it was asked for."""
-
-    id: str
-    tool: str
-    args: Json
-    key: str | None
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Brief:
-    """What a session is about."""
-
-    goal: str
-    input: Any
-    acting_for: str | None
-    key: str | None
-    plan: list[str] | None
 
 
 class SessionDesk(Desk):
@@ -402,6 +329,14 @@ class SessionDesk(Desk):
         if not case.row.ended and any(isinstance(event, ev.CallIntended) for event in about):
             return None  # it may have happened, and the run does not end before that is known
         return Refused(id=call, kind="Cancelled", reason="the session ended before that was done")
+
+    def unmet(self, session: Session, said: Json, before: int) -> str:
+        """Why a last word does not hold and may be said again; before: so many did not hold. "" when it is to be taken."""
+        case = self.allow(session)
+        fork = case.machine.serving if case.loaded else None
+        if fork is None or fork.over or before >= case.machine.program.namespace["AGENT"]["invalid"]:
+            return ""
+        return unmet(case.machine.program, fork, said)
 
     async def end(self, session: Session, said: Json, patience: float | None) -> Json:
         """Say the last word, unless that was said, and give the run's finding; None when it takes longer than patience."""

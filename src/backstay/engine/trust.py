@@ -14,7 +14,8 @@ from backstay.governance.autonomy import BOUNDS, WHAT, Cause, Conduct, Evidence,
 from backstay.governance.policy import Autonomy, Policy
 from backstay.governance.switches import covers
 from backstay.language import Program
-from backstay.store.acting import acted, changes_of, newest
+from backstay.store.acting import changes_of, newest, position_of
+from backstay.store.encoding import decode
 from backstay.store.views import system_events
 from backstay.types import Effect, iso
 
@@ -29,6 +30,9 @@ class Trust:
     def __init__(self, runner: Runner) -> None:
         self._runner = runner
         self.levels = Levels()
+        self._conduct = Conduct(lambda event: runner.payloads.restore(event, {}, []))
+        self._next, self._since = 0, ""
+        """Where the first event stands that was not read yet, 0 before any was; the day from which there is something."""
         for event in system_events(runner.reader, WHAT):
             self.levels.apply(event)
         self._enforce()
@@ -68,10 +72,24 @@ class Trust:
         now, window = self._runner.clock.stamp(), iso(self._runner.clock.now() - timedelta(days=BOUNDS.days))
         changed = {level.place: level.at for level in self.levels.all(now)}
         since = [max(window, changed.get(place, "")) for place in places]
-        conduct = Conduct()
-        for run, agents, event in acted(self._runner.reader, "conduct_after", min(since), self._runner.payloads):
-            conduct.hear(run, agents, event)
-        return [conduct.evidence(place, moment) for place, moment in zip(places, since, strict=True)]
+        self._read_on(window)
+        begun = min(since)
+        return [self._conduct.evidence(place, moment, begun) for place, moment in zip(places, since, strict=True)]
+
+    def _read_on(self, window: str) -> None:
+        """Take in what was committed since the last time, so that each event is read once."""
+        reader, began = self._runner.reader, dict[str, tuple[str, ...]]()
+        position = self._next or position_of(reader, window)
+        self._next = int(reader.value("last_position")) + 1  # what is committed meanwhile is heard twice, as once
+        for row in reader.all("conduct_after", (position,)):
+            run, event = row["run"], decode(row["kind"], row["body"])
+            if run not in began:
+                began[run] = led_by(decode("run_started", row["began"]), row["agent"])
+            if event.at >= window:
+                self._conduct.hear(run, began[run], event)
+        if window[:10] != self._since:
+            self._conduct.forget(window)
+            self._since = window[:10]
 
     def lower(self, place: Place, cause: Cause, reason: str, by: str = "") -> asyncio.Future[None]:
         """Back to what the agent declares, and to `propose` where that is to execute."""
@@ -97,7 +115,10 @@ class Trust:
             await recorded
 
     def hear(self, case: Activation, event: Event) -> None:
-        """Take in an event of a run, once it is committed: a rejection, or the undoing of an effect, may be one too many."""
+        """Take in an event of a run, once it is committed: a rejection, or the undoing of an effect, may be one too many.
+
+        A run is in memory when it takes one in: what a person decides is checked against what it waits for.
+        """
         rejected = isinstance(event, ev.ApprovalDecided) and event.verdict == "rejected"
         undoes = isinstance(event, ev.CallIntended) and event.command.startswith("c")
         if rejected or undoes:
@@ -121,3 +142,9 @@ class Trust:
             own = [Place(agent, action) for action in self.changes]
             found += [place for place in own if place not in levels]
         return found
+
+
+def led_by(started: Event, agent: str) -> tuple[str, ...]:
+    """The agents that led to a run, and its own."""
+    led = [name for name, _ in started.acting or ()] if isinstance(started, ev.RunStarted) else []
+    return tuple(dict.fromkeys([*led, *([agent] if agent else ())]))

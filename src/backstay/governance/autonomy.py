@@ -6,7 +6,7 @@ system's chain, without I/O and without a clock. Levels are proposed from eviden
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from math import sqrt
 from typing import Any, Final, Literal, NamedTuple, TypeAlias
@@ -199,52 +199,64 @@ class Evidence:
                 "decided": self.decided, "sure": round(self.sure, 4)}  # fmt: skip
 
 
-class Conduct:
-    """What became of agents' calls: a fold over the journal."""
+Opened: TypeAlias = ev.ApprovalRequested | ev.CallIntended
+"""What a proposal or an effect began with."""
 
-    def __init__(self) -> None:
-        self._asked: dict[tuple[str, str], tuple[str, Json]] = {}
-        self._seen: list[tuple[str, str, str, tuple[str, ...], str, Json]] = []
-        """(at, run, command, agents, what, args) of each proposal that was decided and each effect that was undone."""
-        self._made: dict[tuple[str, str], tuple[str, Json]] = {}
+
+class Conduct:
+    """What became of agents' calls: a fold over the journal. restore: gives an event its large and private values."""
+
+    def __init__(self, restore: Callable[[Event], Event] = lambda event: event) -> None:
+        self._restore = restore
+        self._asked: dict[tuple[str, str], ev.ApprovalRequested] = {}
+        self._seen: list[tuple[str, str, str, tuple[str, ...], str, Opened]] = []
+        """(at, run, command, agents, what, opened) of each proposal that was decided and each effect that was undone."""
+        self._made: dict[tuple[str, str], ev.CallIntended] = {}
 
     def hear(self, run: str, agents: Iterable[str], event: Event) -> None:
         """Take in an event of a run that acts for agents."""
         place = (run, getattr(event, "command", ""))
         if isinstance(event, ev.ApprovalRequested) and event.action is not None and event.reason:
-            self._asked[place] = (event.action, event.args)
-        elif isinstance(event, ev.ApprovalDecided) and place in self._asked and event.verdict != "expired":
-            self._note(event.at, place, agents, event.verdict, *self._asked.pop(place))
+            self._asked[place] = event
+        elif isinstance(event, ev.ApprovalDecided) and (asked := self._asked.pop(place, None)) is not None:
+            if event.verdict != "expired":
+                self._seen.append((event.at, *place, tuple(agents), f"{event.verdict} {asked.action}", asked))
         elif isinstance(event, ev.CallIntended):
-            undone = (run, event.command.removeprefix("c"))
-            if undone != place and undone in self._made and event.attempt == 1:
-                self._note(event.at, undone, agents, "undone", *self._made[undone])
-            self._made[place] = (event.action, event.args)
+            made = self._made.get((run, event.command.removeprefix("c"))) if event.command.startswith("c") else None
+            if made is not None and event.attempt == 1:
+                self._seen.append((event.at, run, made.command, tuple(agents), f"undone {made.action}", made))
+            if event.compensate:
+                self._made[place] = event
 
-    def _note(self, at: str, place: tuple[str, str], agents: Iterable[str], what: str, action: str, args: Json) -> None:
-        self._seen.append((at, *place, tuple(agents), f"{what} {action}", args))
+    def forget(self, before: str) -> None:
+        """Drop what began before a moment."""
+        self._asked = {place: event for place, event in self._asked.items() if event.at >= before}
+        self._made = {place: event for place, event in self._made.items() if event.at >= before}
+        self._seen = [seen for seen in self._seen if seen[-1].at >= before]
 
-    def evidence(self, place: Place, since: str) -> Evidence:
-        """What there is about one place since a moment."""
+    def evidence(self, place: Place, since: str, begun: str = "") -> Evidence:
+        """What there is about one place since a moment, of what began at another or later."""
         condition = compile_condition(place.when, "when") if place.when else None
         found: dict[str, set[tuple[str, str]]] = {"approved": set(), "rejected": set(), "undone": set()}
-        for at, run, command, agents, what, args in self._seen:
+        for at, run, command, agents, what, opened in self._seen:
             verdict, _, action = what.partition(" ")
-            if action == place.action and place.agent in agents and at >= since and _fits(condition, args):
+            concerned = action == place.action and place.agent in agents and at >= since and opened.at >= begun
+            if concerned and self._fits(condition, opened):
                 found[verdict].add((run, command))
         return Evidence(
             since=since, approved=len(found["approved"] - found["undone"]), rejected=len(found["rejected"]),
             undone=len(found["undone"]),
         )  # fmt: skip
 
+    def _fits(self, condition: Any, opened: Opened) -> bool:
+        """Whether a condition holds; of arguments that nobody can read, it does not."""
+        if condition is None:
+            return True
+        try:
+            return condition(Asked(getattr(self._restore(opened), "args", None) or {}))
+        except Unanswerable:
+            return False
+
     def places(self) -> list[tuple[str, str]]:
         """(agent, action) of whatever was seen."""
         return sorted({(agent, what.partition(" ")[2]) for _, _, _, agents, what, _ in self._seen for agent in agents})
-
-
-def _fits(condition: Any, args: Json) -> bool:
-    """Whether a condition holds; of arguments that nobody can read, it does not."""
-    try:
-        return condition is None or condition(Asked(args or {}))
-    except Unanswerable:
-        return False

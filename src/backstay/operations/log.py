@@ -12,6 +12,7 @@ from typing import Any, Final, Literal, TypeAlias, cast
 
 from backstay import events as ev
 from backstay.engine.cancelling import in_words
+from backstay.engine.frames import stop_reason
 from backstay.events import Event
 from backstay.language import Program
 from backstay.operations.decisions import Decisions, repeated
@@ -22,6 +23,9 @@ from backstay.types import Json
 
 ASKED: Final = "ask_model"
 """The action by which an agent asks its model."""
+
+MOST_ABOUT: Final = 90
+"""Characters of what people were asked that a line repeats."""
 
 Mark: TypeAlias = Literal[
     "start",
@@ -78,6 +82,10 @@ class Teller:
     lines: list[Line] = field(default_factory=list[Line])
     opened: dict[str, Event] = field(default_factory=dict[str, Event])
     """command -> the event that asked somebody or something outside."""
+    asking: dict[str, ev.ApprovalRequested | ev.TaskOpened] = field(
+        default_factory=dict[str, ev.ApprovalRequested | ev.TaskOpened]
+    )
+    """What people were asked and have not answered yet."""
     intents: dict[str, tuple[int, ev.CallIntended]] = field(default_factory=dict[str, tuple[int, ev.CallIntended]])
     """Calls whose outcome has not been told yet."""
     deciders: dict[str, str] = field(default_factory=dict[str, str])
@@ -226,8 +234,14 @@ class Teller:
 
     def settled(self, seq: int, event: ev.CallSettled) -> None:
         action = self.actions.get(event.command, "the call")
-        words = f"{action}: {SETTLED[event.outcome]}"
-        self.add(seq, event, "answered", words, [("reason", event.reason), *pairs(event.result), *self.took(event)])
+        words = f"{action}: {SETTLED[event.outcome] if event.by else 'it did not happen'}"
+        self.add(
+            seq,
+            event,
+            "answered" if event.by else "error",
+            words,
+            [("reason", event.reason), *pairs(event.result), *self.took(event)],
+        )
 
     # --- people ---
 
@@ -236,7 +250,7 @@ class Teller:
         return [("after", span(asked.at, event.at))] if asked is not None else []
 
     def approval_requested(self, seq: int, event: ev.ApprovalRequested) -> None:
-        self.opened[event.command] = event
+        self.opened[event.command] = self.asking[event.command] = event
         if event.action:
             self.actions[event.command] = event.action
         asked = f"{event.action} needs a decision by {event.queue}" if event.action else f"{event.queue} must decide"
@@ -247,6 +261,7 @@ class Teller:
         self.add(seq, event, "asked", asked, [*details, *_due(event.due)])
 
     def approval_decided(self, seq: int, event: ev.ApprovalDecided) -> None:
+        self.asking.pop(event.command, None)
         votes = [f"{vote['by']} {vote['verdict']}" for vote in event.votes or ()]
         self.deciders[event.command] = ", ".join(str(vote["by"]) for vote in event.votes or ()) or event.by
         words = in_place(event, VERDICTS[event.verdict])
@@ -260,11 +275,12 @@ class Teller:
         self.add(seq, event, "answered" if event.verdict == "approved" else "rejected", words, details)
 
     def task_opened(self, seq: int, event: ev.TaskOpened) -> None:
-        self.opened[event.command] = event
+        self.opened[event.command] = self.asking[event.command] = event
         title = f": {event.title}" if event.title else ""
         self.add(seq, event, "asked", f"Task for {event.queue}{title}", [*_shown(event), *_due(event.due)])
 
     def task_completed(self, seq: int, event: ev.TaskCompleted) -> None:
+        self.asking.pop(event.command, None)
         self.add(seq, event, "answered", in_place(event, "Task done"), [*pairs(event.value), *self.took(event)])
 
     def claimed(self, seq: int, event: ev.ItemClaimed) -> None:
@@ -336,6 +352,15 @@ class Teller:
 
     # --- begin and end ---
 
+    def withdrawn(self, seq: int, event: Event) -> None:
+        """What people were asked and nobody answered: the run went on or ended without it."""
+        for asked in self.asking.values():
+            action = asked.action if isinstance(asked, ev.ApprovalRequested) else ""
+            about = plain(": ".join(filter(None, (action, asked.title))), MOST_ABOUT) if action or asked.title else ""
+            words = f"Withdrawn, as the case went on or ended without it: {about or f'what {asked.queue} was asked'}"
+            self.add(seq, event, "wait", words, [("asked of", asked.queue), ("after", span(asked.at, event.at))])
+        self.asking.clear()
+
     def started(self, seq: int, event: ev.RunStarted) -> None:
         details = [*pairs(event.input), ("key", plain(event.key) if event.key else ""), ("trigger", event.trigger)]
         details.append(("for", event.requester or ""))
@@ -351,10 +376,17 @@ class Teller:
         self.add(seq, event, "problem", "The deadline of the workflow has passed")
 
     def finished(self, seq: int, event: ev.RunFinished) -> None:
+        self.withdrawn(seq, event)
         result = _kept_aside(event, "/result") or plain(event.result)
-        self.add(seq, event, "end", "Finished", [("→", result), ("took", span(self.began, event.at))])
+        stopped = stop_reason(event.result) if self.program is not None and self.program.agent else ""
+        details = [("→", result), ("took", span(self.began, event.at))]
+        if stopped:
+            self.add(seq, event, "failed", f"Finished without its goal; the agent stopped: {stopped}", details)
+        else:
+            self.add(seq, event, "end", "Finished", details)
 
     def failed(self, seq: int, event: ev.RunFailed) -> None:
+        self.withdrawn(seq, event)
         where = {"line": event.fault.line} if event.fault.line else {}
         self.add(
             seq,
@@ -366,6 +398,7 @@ class Teller:
         )
 
     def cancelled(self, seq: int, event: ev.RunCancelled) -> None:
+        self.withdrawn(seq, event)
         left = [("not undone", in_words(effect)) for effect in event.not_undone or ()]
         took = ("took", span(self.began, event.at))
         self.add(seq, event, "failed", "Cancelled", [("reason", event.reason), *left, took])

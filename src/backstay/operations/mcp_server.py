@@ -20,8 +20,9 @@ import backstay
 from backstay.actions import Action
 from backstay.ai.agents import Agent
 from backstay.ai.schema_actions import validator
+from backstay.engine.answers import Proposed, Refused, Returned, ToolAnswer
 from backstay.engine.application import App
-from backstay.engine.sessions import Proposed, Refused, Returned, Session, ToolAnswer
+from backstay.engine.sessions import Session
 from backstay.errors import AuthorError, BackstayError, Conflict, InvalidInput, NotFound
 from backstay.governance.plans import PLAN
 from backstay.types import Json

@@ -20,6 +20,8 @@ from backstay import (
     Sensitive,
     action,
     approval,
+    gather,
+    race,
     start,
     wait_for,
     workflow,
@@ -147,6 +149,32 @@ async def says_what_cannot_be_written(how: str) -> str:
     return await start(fails, why=bad)
 
 
+@workflow
+async def grows(factor: float) -> float:
+    return factor * 10.0
+
+
+@workflow
+async def branches_on_a_name(what: str) -> str:
+    letter = await wait_for("letter", type=Letter)
+    if letter.name == "Wilhelmina":
+        return "hers"
+    return "not hers"
+
+
+@workflow
+async def races_two_that_fail_at_once() -> list[str]:
+    try:
+        raise ValueError("no JSON")
+    except ValueError as error:
+        bad: Any = error
+    try:
+        await race(gather(say(bad)), gather(say(bad)))
+    except TypeError:
+        pass
+    return [await wait_for("first"), await wait_for("second")]
+
+
 HOLD = Rule(id="h", verdict="hold", action="look", owner="risk", reason="look first")
 DRAFT = Rule(id="d", verdict="draft", action="say", owner="risk", reason="on paper first")
 PROCESSES = [
@@ -160,6 +188,9 @@ PROCESSES = [
     hears,
     says_what_cannot_be_written,
     returns,
+    grows,
+    branches_on_a_name,
+    races_two_that_fail_at_once,
 ]
 
 
@@ -350,3 +381,32 @@ async def test_an_answer_to_a_compensation_that_is_over_changes_nothing_and_one_
         assert machine.over
         with pytest.raises(JournalMismatch, match="the workflow never asked for command 'c9'"):
             machine.apply(replace(last, command="c9"), 10)
+
+
+async def test_a_result_that_no_journal_can_keep_fails_the_run_with_the_name_of_the_workflow() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(grows, factor=1e308, by="ann")
+        assert (it.run(run).summary or "").startswith(
+            "InvalidResult: result of workflow 'grows' cannot be kept as JSON: "
+        )
+
+
+async def test_a_decision_about_a_private_value_is_recorded_by_its_pseudonym() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(branches_on_a_name, what="a", by="ann")
+        await it.client.signal(run, "letter", {"name": "Wilhelmina"})
+        await it.settle()
+        assert await it.result(run) == "hers"
+        path = [entry for event in it.events(run) for entry in getattr(event, "path", None) or []]
+        assert path
+        assert "Wilhelmina" not in str([entry.get("values") for entry in path])
+
+
+async def test_two_that_fail_at_once_answer_their_race_once() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(races_two_that_fail_at_once, by="ann")
+        assert it.status(run) == "waiting"
+        await it.client.signal(run, "first", "a")
+        await it.client.signal(run, "second", "b")
+        await it.settle()
+        assert await it.result(run) == ["a", "b"]

@@ -18,9 +18,10 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 @cache
 def queries() -> dict[str, str]:
-    """The named statements of `sql/queries.sql`, `sql/metrics.sql` and `sql/memories.sql`."""
+    """The named statements of `sql/*.sql`, but for the numbered migrations."""
     folder = resources.files("backstay.store") / "sql"
-    text = "\n".join((folder / name).read_text("utf-8") for name in ("queries.sql", "metrics.sql", "memories.sql"))
+    named = sorted(item.name for item in folder.iterdir() if not item.name[:4].isdigit())
+    text = "\n".join((folder / name).read_text("utf-8") for name in named)
     found: dict[str, list[str]] = {}
     current: list[str] | None = None
     for line in text.splitlines():

@@ -176,6 +176,21 @@ async def races_two_that_fail_at_once() -> list[str]:
     return [str(failed), await wait_for("first"), await wait_for("second")]
 
 
+@workflow
+async def decides_after_a_letter(what: str) -> str:
+    said = await wait_for("letter")
+    if said == "a":
+        return "first"
+    return "another"
+
+
+@workflow
+async def awaits_a_number(number: int) -> str:
+    odd: Any = number
+    await gather(odd)
+    return "it was answered"
+
+
 HOLD = Rule(id="h", verdict="hold", action="look", owner="risk", reason="look first")
 DRAFT = Rule(id="d", verdict="draft", action="say", owner="risk", reason="on paper first")
 PROCESSES = [
@@ -192,6 +207,8 @@ PROCESSES = [
     grows,
     branches_on_a_name,
     races_two_that_fail_at_once,
+    decides_after_a_letter,
+    awaits_a_number,
 ]
 
 
@@ -411,3 +428,18 @@ async def test_two_that_fail_at_once_answer_their_race_once() -> None:
         await it.client.signal(run, "second", "b")
         await it.settle()
         assert await it.result(run) == ["1", "a", "b"]
+
+
+async def test_what_comes_after_the_wait_in_which_a_run_was_cancelled_is_not_run() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(decides_after_a_letter, what="a", by="ann")
+        await it.client.cancel(run, by="ann", reason="no more")
+        await it.settle()
+        assert it.status(run) == "cancelled"
+        assert [event for event in it.events(run) if getattr(event, "path", None)] == []
+
+
+async def test_what_is_no_command_is_told_by_its_type() -> None:
+    async with harness(App("replay", workflows=PROCESSES)) as it:
+        run = await it.start(awaits_a_number, number=7, by="ann")
+        assert it.run(run).summary == "TypeError: await: int is not a command"

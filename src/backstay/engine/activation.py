@@ -274,7 +274,7 @@ class Activation:
         while self.machine.outcome is None:
             fresh = [
                 leaf for leaf in self.machine.open.values()
-                if leaf.state == "new" and not leaf.refused and not isinstance(leaf.command, Call)
+                if leaf.state == "new" and not isinstance(leaf.command, Call)
             ]  # fmt: skip
             if not fresh:
                 return
@@ -334,13 +334,13 @@ class Activation:
         if len(machine.open) != 1 or self._tasks or machine.orphans:
             return None
         leaf = next(iter(machine.open.values()))
-        return leaf if leaf.state == "new" and not leaf.refused and isinstance(leaf.command, Call) else None
+        return leaf if leaf.state == "new" and isinstance(leaf.command, Call) else None
 
     def _calls_to_make(self) -> list[Open]:
         moment = None
         found: list[Open] = []
         for leaf in self.machine.unsettled:
-            if leaf.id in self._tasks or not isinstance(leaf.command, Call) or leaf.refused:
+            if leaf.id in self._tasks or not isinstance(leaf.command, Call):
                 continue
             if leaf.state == "new":
                 found.append(leaf)

@@ -103,8 +103,6 @@ class Open:
     """What people have done with it, while it waits for them."""
     undoes: bool = field(default=False, init=False)
     """Whether it is the compensation of another call."""
-    refused: bool = field(default=False, init=False)
-    """Its arguments cannot be written as JSON; the answer is already on its way."""
 
     @property
     def may_have_happened(self) -> bool:

@@ -392,14 +392,12 @@ class Machine:
         if isinstance(command, (Call, Start)):
             self._write_args(leaf, command)
         elif (wrong := wrong_field(command)) is not None:
-            leaf.refused = True
             self.answer(leaf, error=wrong)
         elif isinstance(command, WaitFor):
             command.name = str(redact(command.name, self.secrets))
             if (kept := self._signals.take(command, self.secrets)) is not None:
                 self.answer(leaf, kept[0])
         elif not isinstance(command, LEAVES):
-            leaf.refused = True
             self.answer(leaf, error=TypeError(f"await: {type(command).__name__} is not a command"))
         return leaf
 
@@ -416,7 +414,6 @@ class Machine:
         try:
             leaf.args = to_jsonable_python(command.args)
         except (PydanticSerializationError, ValueError, RecursionError) as error:
-            leaf.refused = True
             name = command.action if isinstance(command, Call) else command.workflow
             self.answer(leaf, error=TypeError(f"arguments of {name!r} cannot be written as JSON: {error}"))
 

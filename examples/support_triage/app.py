@@ -9,6 +9,7 @@ from backstay import App, Client, Models, Queue, Rule
 from backstay.governance.queues import Escalation
 from examples.support_triage import actions
 from examples.support_triage.helpdesk import Helpdesk
+from examples.support_triage.intents import intent
 from examples.support_triage.investigation import support_agent
 from examples.support_triage.models import Mail
 from examples.support_triage.post import Post
@@ -57,14 +58,20 @@ POLICY = (
 
 WORKFLOWS = [triage_mail, keep_promise, refund_order, support_agent]
 
-app = App("support-triage", workflows=WORKFLOWS, queues=QUEUES, policy=POLICY)
+app = App("support-triage", workflows=WORKFLOWS, queues=QUEUES, policy=POLICY, suppliers=[intent])
+
+triaging = App(
+    "support-triage", workflows=WORKFLOWS, queues=QUEUES, policy=POLICY, suppliers=[intent], settings={"classify": True}
+)
+"""The same with an AI step that says what a mail is about; where it is not sure, a clerk does, and it learns from that."""
 
 
 def assisted(models: Models) -> App:
     """The same application with an agent that looks into every ticket before a person does."""
     return App(
-        "support-triage", workflows=WORKFLOWS, queues=QUEUES, policy=POLICY, models=models, settings={"assist": True}
-    )
+        "support-triage", workflows=WORKFLOWS, queues=QUEUES, policy=POLICY, models=models, suppliers=[intent],
+        settings={"assist": True},
+    )  # fmt: skip
 
 
 def set_up(home: Path, *, today: date | None = None, post: Post | None = None) -> Helpdesk:

@@ -1,8 +1,8 @@
 """Support as a workflow: from a mail that arrived to a ticket that is settled, and a reply that a person approved.
 
 With a model configured, an agent looks into the ticket first: it drafts the reply and may start a refund. What it does
-not settle, and everything without a model, is settled by people. Who decides what the mail is about is the agent or a
-person: no AI step classifies it.
+not settle, and everything without a model, is settled by people. What a mail is about is said by the agent, by the AI step
+where that is switched on and sure, or else by a person, from whom the step learns.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from examples.support_triage.actions import (
     send_reply,
     ticket_record,
 )  # fmt: skip
+from examples.support_triage.intents import classify_intent, learn_intent
 from examples.support_triage.investigation import support_agent
 from examples.support_triage.models import Handled, Mail, MailRead, Outcome, SenderJudged, Triaged
 from examples.support_triage.refunds import refund_order
@@ -39,6 +40,7 @@ from examples.support_triage.rules import (
     packet,
     problem_of,
     read_by_person,
+    said_in,
     unsettled,
 )  # fmt: skip
 
@@ -116,9 +118,17 @@ async def triage_mail(mail: Mail) -> Outcome:
         ticket, customer, mail, named, await search_orders(ticket), await refund_policy(), record, finding, why
     )
     if not intent:
-        triaged = await task("triage", show=facts, form=Triaged, title=f"{ticket}: what is it about?")
-        intent, queue = triaged.intent, QUEUE(intent=triaged.intent)
-        await route_ticket(ticket, intent, triaged.sentiment, queue)
+        judged = await classify_intent(said_in(mail)) if await setting("classify") else None
+        if judged is not None and judged.sure and not judged.review:
+            intent, sentiment = judged.value, "calm"
+        else:
+            facts = {**facts, "judged": judged}
+            triaged = await task("triage", show=facts, form=Triaged, title=f"{ticket}: what is it about?")
+            intent, sentiment = triaged.intent, triaged.sentiment
+            if judged is not None:
+                await learn_intent(said_in(mail), intent, judged)
+        queue = QUEUE(intent=intent)
+        await route_ticket(ticket, intent, sentiment, queue)
     while True:
         handled = await task(queue, show={**facts, "why": why}, form=Handled, title=f"{ticket}: {why}")
         if handled.verdict != "refund":

@@ -23,7 +23,7 @@ EVERY = [(name, GROUP.commands[name]) for _, name, _ in COMMANDS] + [
 CHANGING = {
     "start", "signal", "approve", "reject", "done", "claim", "release", "reassign", "ask", "answer", "comment", "cancel",
     "retry", "settle", "switch flip", "switch drill", "autonomy grant", "mcp serve", "autonomy revoke", "erase", "people add", "people revoke", "people key", "people revoke-key",
-    "people delegate", "people undelegate", "audit checkpoint", "tools review", "memory forget",
+    "people delegate", "people undelegate", "audit checkpoint", "tools review", "memory forget", "knowledge list", "knowledge search", "steps fit", "steps accept", "steps examples",
 }  # fmt: skip
 
 

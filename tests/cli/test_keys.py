@@ -21,7 +21,8 @@ READING: dict[str, tuple[str, ...]] = {
     "audit export": ("RUN",), "audit show": ("RUN",), "audit verify": (), "files": ("RUN",), "graph": ("--run", "RUN"), "inbox": (),
     "log": ("RUN",), "metrics": (), "people list": (), "people show": ("root",), "queues": (), "replay": ("RUN",),
     "runs": (), "show": ("RUN",), "switch": (), "trace": ("RUN",), "waits": (),
-    "autonomy list": (), "budgets": (), "switch drills": (), "memory list": (), "memory show": ("m-1",),
+    "autonomy list": (), "budgets": (), "switch drills": (), "memory list": (), "memory show": ("m-1",), "steps list": (), "steps report": (),
+    "policy check": ("app.py",), "policy matrix": ("app.py",), "policy try": ("app.py", "add_to_payroll"),
 }  # fmt: skip
 """Every command that shows something of a store, with what it needs to."""
 
@@ -30,10 +31,10 @@ NOT_READING = {
     "check",
     "dev",
     "demo",
-    "policy check",
-    "policy try",
-    "policy matrix",
+    "policy diff",
+    "policy export",
     "eval",
+    "knowledge index",
     "prompts",
     "tools list",
     "tools pull",

@@ -96,6 +96,13 @@ class Case:
             raise NotObserved(f"quote: these words do not stand in {source!r}, or it was only asked with them")
         return found
 
+    def answered(self, said: Json) -> tuple[str, str]:
+        """Which person said this in a task of the case, last, and in answer to which command; raises NotObserved."""
+        for event in reversed(self._events):
+            if isinstance(event, ev.TaskCompleted) and _holds(event.value, said):
+                return event.by, event.command
+        raise NotObserved("no person has said this in a task of this case")
+
     @property
     def approvers(self) -> tuple[str, ...]:
         """Who approved the call; empty where nobody was asked."""
@@ -104,6 +111,13 @@ class Case:
                 voted = [str(vote["by"]) for vote in event.votes or () if vote["verdict"] == event.verdict]
                 return tuple(voted or [event.by])
         return ()
+
+
+def _holds(value: Json, said: Json) -> bool:
+    """Whether a value is or contains another as a whole."""
+    if isinstance(value, dict | list):
+        return any(_holds(each, said) for each in (value.values() if isinstance(value, dict) else value))
+    return value == said
 
 
 def observations(events: Sequence[Event]) -> Iterator[Observation]:

@@ -19,6 +19,7 @@ from backstay.cli import (
     directory,
     evals,
     items,
+    knowledge,
     mcp,
     memory,
     metrics,
@@ -28,6 +29,7 @@ from backstay.cli import (
     projects,
     replaying,
     runs,
+    steps,
     switching,
     tools,
     waits,
@@ -77,6 +79,8 @@ GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
     ("Operate", "mcp", mcp.app),
     ("Operate", "switch", switching.app),
     ("Operate", "memory", memory.app),
+    ("Operate", "knowledge", knowledge.app),
+    ("Operate", "steps", steps.app),
     ("Say who may", "people", directory.app),
     ("Say who may", "policy", policies.app),
     ("Say who may", "autonomy", agency.app),
@@ -84,6 +88,10 @@ GROUPS: Final[tuple[tuple[str, str, typer.Typer], ...]] = (
     ("Prove", "audit", auditing.app),
 )
 """(heading in the help, name, commands) of every group of commands."""
+
+
+MISSING_FILE = re.compile("Missing argument '(FILE|APP)")
+"""What is told of a command line that names no application."""
 
 
 class Grouped(TyperGroup):
@@ -173,6 +181,8 @@ def usage(error: Any, as_json: bool) -> int:
     if type(error).__name__ == "NoArgsIsHelpError":
         print(message)
         return USAGE
+    if MISSING_FILE.match(message) and context is not None:
+        message += f" For example `{context.command_path} app.py`; `backstay init NAME` makes a project with one."
     if context is not None and not as_json:
         message = f"{message}\n{context.command_path} --help shows how it is used"
     return tell("USAGE", message, {}, as_json, None)

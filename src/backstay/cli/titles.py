@@ -34,18 +34,23 @@ def titles_of(reader: Reader, waits: Sequence[Wait], tallies: Mapping[str, Tally
     found: dict[str, str] = {}
     for wait in waits:
         case, agent = words[wait.run]
-        title = agent_title(wait, agent, tallies[wait.id].args) if agent else title_of(wait)
+        args = tallies[wait.id].args
+        title = agent_title(wait, agent, args) if agent else " ".join([title_of(wait), *values_of(args)])
         found[wait.id] = " · ".join(filter(None, (case, title)))
     return found
 
 
 def agent_title(wait: Wait, agent: str, args: Any = None) -> str:
     """What an agent wants: `resolver (agent): add_note number=7 text=late`."""
+    return " ".join([f"{agent} (agent):", title_of(wait).removeprefix(f"{agent}: "), *values_of(args)])
+
+
+def values_of(args: Any) -> list[str]:
+    """With what a call would be made: `number=7`, `text=late`."""
     from backstay.operations.wording import plain
 
     given = cast("dict[str, Any]", args).items() if isinstance(args, dict) else ()
-    values = [f"{name}={plain(value, LONG)}" for name, value in given]
-    return " ".join([f"{agent} (agent):", title_of(wait).removeprefix(f"{agent}: "), *values])
+    return [f"{name}={plain(value, LONG)}" for name, value in given]
 
 
 def agent_of(reader: Reader, run: str) -> str:

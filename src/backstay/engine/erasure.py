@@ -20,6 +20,7 @@ from backstay.store.database import Reader
 from backstay.store.journal import SYSTEM, Write
 from backstay.store.keyring import People, people_of
 from backstay.store.memories import remembered
+from backstay.store.steps import step_file
 from backstay.store.views import ENDED
 
 
@@ -147,6 +148,9 @@ def _forget(home: Path, people: People) -> None:
     with remembered(home, readonly=False) as memories:
         if memories is not None:
             memories.forget_people(people)
+    with step_file(home, readonly=False) as steps:
+        if steps is not None:
+            steps.forget_people(people)
 
 
 def _about(store: Path, people: People) -> Found:

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from pydantic import BaseModel
 
-from backstay import errors, types
+from backstay import errors, judged, types
 from backstay.language.closure import Closure, class_fields
 
 ALIASES: Final = frozenset({"alias", "validation_alias", "serialization_alias"})
@@ -44,6 +44,11 @@ OUTSIDE_FIELDS: Final[Mapping[type, frozenset[str]]] = {
             types.Served,
             types.Claim,
             types.Finding,
+            judged.Judged,
+            judged.Source,
+            judged.Extraction,
+            judged.FieldRead,
+            judged.Lost,
         )
     },
     errors.ProcessError: frozenset({"code"}),

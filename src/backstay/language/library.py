@@ -13,7 +13,7 @@ from typing import Any, Final, Literal
 
 import pydantic
 
-from backstay import canonical, commands, errors, types
+from backstay import canonical, commands, errors, judged, types
 from backstay.language.tables import DecisionTable
 
 Kind = Literal[
@@ -113,6 +113,10 @@ LIBRARY: Final[Mapping[str, Entry]] = {
         Used=types.Used,
         Claim=types.Claim,
         Finding=types.Finding,
+        Judged=judged.Judged,
+        Source=judged.Source,
+        Extraction=judged.Extraction,
+        FieldRead=judged.FieldRead,
     ),
     **_entries(
         "error",

@@ -122,6 +122,7 @@ DATA_ATTRIBUTES: Final = frozenset(
         "approved", "at", "by", "comment", "index", "verdict", "voters", "ok", "error",
         "agent", "confidence", "evidence", "observed", "output", "plan", "quote", "source", "steps", "text", "tokens",
         "tool_calls", "tried", "usd", "why", "finish", "used", "tool", "args", "outcome", "place",
+        "sure", "review", "sources", "document", "page", "box", "start", "end", "fields", "problems", "vendor", "lost", "score",
     }
 )  # fmt: skip
 """Fields of dates, enum members, process errors and the models that ship with Backstay."""

@@ -21,6 +21,7 @@ from hypothesis import strategies as st
 
 from backstay import App, action, workflow
 from backstay.ai.knowledge import Folder, KnowledgeBase, Mailbox, Pages, Table
+from backstay.ai.knowledge import base as knowledge_base
 from backstay.ai.knowledge.asking import EVERYONE
 from backstay.ai.knowledge.passages import WORDS, Section, of_html, of_markdown, passages
 from backstay.ai.knowledge.sources import DocumentSource
@@ -403,6 +404,19 @@ def test_an_empty_base_and_a_small_one_are_never_sure(tmp_path: Path, folder: Pa
     small = base.look_up(tmp_path, "the cat on the mat", ME)
     assert small.passages[0].document == "a.md"
     assert (small.sure, small.why) == (False, "the base is too small to know how sure it may be")
+
+
+def test_what_was_learnt_of_a_base_is_there_after_a_restart(
+    tmp_path: Path, folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(30):
+        (folder / f"{number}.md").write_text(
+            f"# The story of town {number}\n\nTown {number} has {number} towers. It lies at the sea.", "utf-8"
+        )
+    first = base_of(tmp_path, Folder(folder)).look_up(tmp_path, "towers of town 7", ME, 2)
+    monkeypatch.setattr(knowledge_base, "fit", lambda view: pytest.fail("it was learnt again"))
+    again = base_of(tmp_path, Folder(folder)).look_up(tmp_path, "towers of town 7", ME, 2)
+    assert again == first
 
 
 def test_the_same_base_answers_the_same_and_names_its_fit(tmp_path: Path, folder: Path) -> None:

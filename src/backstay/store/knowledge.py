@@ -26,6 +26,7 @@ Who: TypeAlias = Sequence[Collection[str]]
 _SCHEMA: Final = (
     "bases_table", "documents_table", "documents_index", "readers_table", "passages_table", "vectors_table", "words_table",
     "terms_table", "known_table", "spelled_table",
+    "fits_table",
 )  # fmt: skip
 _ASKING: Final = ("scratch_table", "scratch_terms_table", "who_table", "readable_view")
 
@@ -144,6 +145,18 @@ class KnowledgeFile:
         """Note that everything was looked at."""
         with self._lock:
             self._all("set_indexed", {"base": base, "at": at})
+
+    def fit(self, base: str, view: str) -> str | None:
+        """What was learnt of a view; None where nothing was yet."""
+        with self._lock:
+            row = self._one("fit", (base, view))
+        return None if row is None else row["fit"]
+
+    def keep_fit(self, base: str, view: str, fit: str, most: int) -> None:
+        """Keep what was learnt of a view, and forget the oldest beyond so many."""
+        with self._lock, self._change():
+            self._all("keep_fit", (base, view, fit))
+            self._all("drop_fits", (base, most))
 
     def _set_readers(self, document: int, readers: Collection[str]) -> None:
         self._all("drop_readers", (document,))

@@ -349,12 +349,22 @@ class KnowledgeBase:
         view = View(file, self.name, who, self.embedder)
         made = self._known(key, view)
         if made is None:
-            made = view, fit(view)
+            made = view, self._learnt(file, view)
         with self._lock:
             self._views[key] = made
             while len(self._views) > VIEWS:
                 self._views.popitem(last=False)
         return made
+
+    def _learnt(self, file: KnowledgeFile, view: View) -> Fit:
+        """What there is to learn of exactly these passages: from the file, if it was learnt before."""
+        embedder = self.embedder.name if self.embedder is not None and view.embedded else ""
+        named = hashlib.sha256(json_text([view.ids, embedder]).encode()).hexdigest()
+        if (kept := file.fit(self.name, named)) is not None:
+            return Fit.read(kept)
+        learnt = fit(view)
+        file.keep_fit(self.name, named, learnt.written(), VIEWS)
+        return learnt
 
     def _known(self, key: tuple[Path, int, Any], view: View) -> tuple[View, Fit] | None:
         """What was learnt before of this view: by others who may read the same, or by the same when it was little else."""

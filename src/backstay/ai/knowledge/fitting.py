@@ -7,15 +7,17 @@ and those nearest to it are put aside, the same question is one that is not in t
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import random
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
 from backstay.ai.calibration import NEVER, Logistic, threshold
 from backstay.ai.knowledge.ranking import K1, Asked, Instead, Settings, View, mixed
 from backstay.ai.sentences import folded_words, sentences
+from backstay.canonical import json_text
 from backstay.store.knowledge import Found
 
 if TYPE_CHECKING:
@@ -84,6 +86,25 @@ class Fit:
     def needed(self, target: float) -> float:
         """The least confidence from which on what it says is right at the target rate; NEVER where there is none."""
         return threshold(*self.held_out, target) if self.model is not None else NEVER
+
+    def written(self) -> str:
+        """It as JSON."""
+        model = None if self.model is None else [*map(float, self.model.weights), self.model.bias]
+        said, so = self.held_out
+        held = ([float(each) for each in said], [bool(each) for each in so])
+        return json_text({**asdict(replace(self, model=None, held_out=())), "model": model, "held_out": held})
+
+    @classmethod
+    def read(cls, text: str) -> Fit:
+        """From its JSON."""
+        import numpy as np
+
+        told: dict[str, Any] = json.loads(text)
+        model = told["model"]
+        told["settings"] = Settings(**told["settings"])
+        told["model"] = None if model is None else Logistic(np.array(model[:-1]), model[-1])
+        told["held_out"] = tuple(np.array(each) for each in told["held_out"])
+        return cls(**told)
 
 
 # --- asking itself --------------------------------------------------------------------------------------

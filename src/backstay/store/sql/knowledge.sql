@@ -50,6 +50,21 @@ CREATE TABLE IF NOT EXISTS knowledge_known (id INTEGER PRIMARY KEY, word TEXT NO
 -- knowledge_spelled_table: the same by their letters, three at a time, to find those within others and those misspelt
 CREATE VIRTUAL TABLE IF NOT EXISTS knowledge_spelled USING fts5(word, tokenize = 'trigram', detail = none);
 
+-- knowledge_fits_table: what was learnt of a view of a base, by the digest of the passages that it has
+CREATE TABLE IF NOT EXISTS knowledge_fits (
+    number INTEGER PRIMARY KEY AUTOINCREMENT, base TEXT NOT NULL, view TEXT NOT NULL, fit TEXT NOT NULL, UNIQUE (base, view)
+) STRICT;
+
+-- knowledge_fit: what was learnt of a view
+SELECT fit FROM knowledge_fits WHERE base = ? AND view = ?;
+
+-- knowledge_keep_fit: keep what was learnt
+INSERT INTO knowledge_fits (base, view, fit) VALUES (?, ?, ?) ON CONFLICT DO NOTHING;
+
+-- knowledge_drop_fits: all but the newest of a base
+DELETE FROM knowledge_fits WHERE base = ?1
+AND number NOT IN (SELECT number FROM knowledge_fits WHERE base = ?1 ORDER BY number DESC LIMIT ?2);
+
 -- knowledge_scratch_table: where a text is cut into stems
 CREATE VIRTUAL TABLE IF NOT EXISTS temp.knowledge_scratch USING fts5(
     text, tokenize = 'porter unicode61 remove_diacritics 2'

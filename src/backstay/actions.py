@@ -131,8 +131,8 @@ class Action(Generic[R]):
     say, so that `default_sinks` count in an agent's name."""
     untrusted: bool = False
     """The result carries text that outsiders wrote (documents, mails, pages)."""
-    reviewed: bool = True
-    """False: outsiders wrote its description, and nobody has looked at it, so that it is text from outside to an agent."""
+    reviewed: bool | None = None
+    """Whether somebody looked at its description, where outsiders wrote that: it is text from outside to an agent if not."""
     derived: bool = False
     """A replay computes the arguments again, so the journal keeps their digest only: a transcript is not stored anew with
     every question about it."""
@@ -208,6 +208,11 @@ class Action(Generic[R]):
             default = ... if parameter.default is inspect.Parameter.empty else parameter.default
             fields[name] = (self.hints[name], default)
         return create_model(self.name, __config__=ConfigDict(extra="forbid", arbitrary_types_allowed=False), **fields)
+
+    @property
+    def described(self) -> str:
+        """What its author says of it, for whoever must be told of it."""
+        return inspect.getdoc(self.fn) or ""
 
     @property
     def told_schema(self) -> dict[str, Json]:

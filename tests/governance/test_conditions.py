@@ -108,7 +108,7 @@ def test_situations_are_one_from_each_region() -> None:
         ("amount < 5", frozenset[str](), ["4", "5", "6", ABSENT]),
         ("amount < 5", NUMBER | {"null"}, ["4", "5", "6", ABSENT]),
         ("amount < 5", TEXT, ["4", "5", "6", ABSENT]),
-        ('amount < 5 or amount == "5"', NUMBER, ["4", "5", "6", "5E+0", "5", "something else"]),
+        ('amount < 5 or amount == "5"', NUMBER, ["4", "5", "6", "5E+0", "something else"]),
         ("urgent", FLAG | {"null"}, [True, False, ABSENT]),
         ("urgent == True", FLAG | {"null"}, [True, False, "something else"]),
         ('note == "something else"', TEXT, ["something else", "something else!"]),

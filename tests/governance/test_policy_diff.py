@@ -80,6 +80,17 @@ def test_what_is_told_of_arguments() -> None:
     assert when("amount > 5 or urgent") == "amount ≤ 5 and urgent is true; or amount > 5"
 
 
+def test_texts_of_digits_are_texts_and_no_ranges() -> None:
+    def when(text: str) -> str:
+        (change,) = changes([], [replace(LARGE, agent="", when=text)])
+        return change.when
+
+    assert when('currency in ["1", "2", "3"]') == 'currency is "1" or "2" or "3"'
+    assert when('currency == "something else"') == 'currency is "something else"'
+    left_out = "currency is left out or cannot be compared"
+    assert when('currency == "NaN" or currency > 5') == f"(currency > 5 or currency is anything else or {left_out})"
+
+
 def test_an_argument_that_may_be_left_out_is_told() -> None:
     found = differences(Policy(), Policy([LARGE]), [replace(SETTLE, schemas={})], NOW)
     assert [(each.verdicts, each.when) for each in found] == [

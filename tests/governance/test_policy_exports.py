@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import re
+from collections.abc import Collection
 from dataclasses import replace
 from datetime import datetime
 from decimal import Decimal, InvalidOperation
+from functools import cache
 from typing import Any
 
 import pytest
@@ -30,33 +33,41 @@ SILENT = {
 # --- cedar ------------------------------------------------------------------------------------------------------------
 
 
+@cache
 def read(policy: Policy) -> list[Statement]:
     return Reader(cedar(policy, "desk")).statements()
 
 
-def asked(facts: Facts, args: Any, now: str = NOW) -> dict[str, Any]:
+@cache
+def numbers(policy: Policy) -> set[str]:
+    """The arguments that the comment on top says are decimals."""
+    (told,) = re.findall(r"// As Cedar decimals, .*: (.*)\.\n", cedar(policy, "desk"))
+    return set(told.split(", "))
+
+
+def asked(facts: Facts, args: Any, decimals: Collection[str] = (), now: str = NOW) -> dict[str, Any]:
     principal = {"workflow": facts.workflow, "agent": facts.agent, "autonomy": facts.autonomy}
     context = {
         "action": facts.action,
         "effect": facts.effect,
         "now": datetime.fromisoformat(now),
-        "args": as_cedar(args),
+        "args": as_cedar(args, decimals),
     }
     return {"principal": principal, "context": context}
 
 
-def as_cedar(value: Any) -> Any:
+def as_cedar(value: Any, decimals: Collection[str], at: str = "") -> Any:
     if isinstance(value, dict):
-        return {name: as_cedar(each) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
+        return {name: as_cedar(each, decimals, f"{at}.{name}".lstrip(".")) for name, each in value.items()}  # pyright: ignore[reportUnknownVariableType]
     try:
-        return value if isinstance(value, bool) else Decimal(str(value))
+        return Decimal(str(value)) if at in decimals and not isinstance(value, bool) else value
     except InvalidOperation:
         return value
 
 
-def verdict(statements: list[Statement], facts: Facts, args: Any, now: str = NOW) -> str:
+def verdict(policy: Policy, facts: Facts, args: Any, now: str = NOW) -> str:
     """What the comment on top of the text says to make of Cedar's answer."""
-    allowed, decided = decide(statements, asked(facts, args, now))
+    allowed, decided = decide(read(policy), asked(facts, args, numbers(policy), now))
     if allowed:
         return "allow"
     if decided:
@@ -66,9 +77,9 @@ def verdict(statements: list[Statement], facts: Facts, args: Any, now: str = NOW
 
 @pytest.mark.parametrize("of", [app, triage], ids=lambda each: each.name)
 def test_cedar_decides_every_situation_as_the_rules_do(of: Any) -> None:
-    statements, seen = read(of.policy), set[str]()
+    seen = set[str]()
     for each in analyse(of.policy, callers_of(of), NOW).situations:
-        found = verdict(statements, each.facts, each.args)
+        found = verdict(of.policy, each.facts, each.args)
         assert found == each.verdict or (found == "deny" and missing(of.policy, each)), each
         seen.add(found)
     assert seen >= {"allow", "hold"}
@@ -83,10 +94,23 @@ def missing(policy: Policy, situation: Any) -> bool:
 
 
 def test_a_rule_that_ended_does_not_count_in_cedar_either() -> None:
-    statements, facts = read(Policy(TABLE)), Facts("credit", "irreversible", "refunds", "refunds", "execute")
+    policy, facts = Policy(TABLE), Facts("credit", "irreversible", "refunds", "refunds", "execute")
     args = {"customer": "C-1", "amount": 20, "currency": "EUR", "urgent": False}
-    assert verdict(statements, facts, args, "2027-06-30T23:59:59.000000Z") == "allow"
-    assert verdict(statements, facts, args, "2027-07-01T00:00:00.000000Z") == "hold"
+    assert verdict(policy, facts, args, "2027-06-30T23:59:59.000000Z") == "allow"
+    assert verdict(policy, facts, args, "2027-07-01T00:00:00.000000Z") == "hold"
+
+
+def test_a_text_of_digits_is_a_text_in_cedar_too() -> None:
+    policy = Policy([
+        Rule(id="blocked", verdict="deny", when='account == "0470"'),
+        Rule(id="listed", verdict="deny", when='order.code in ["7", "8"]'),
+        Rule(id="large", verdict="hold", when="-1 < order.amount"),
+    ])  # fmt: skip
+    assert numbers(policy) == {"order.amount"}
+    facts = Facts("credit", "write", "refunds")
+    for account, code, amount in (("0470", "1", "5"), ("470", "7", 5), ("470", "07", "5"), ("470", "1", "-1")):
+        args = {"account": account, "order": {"code": code, "amount": amount}}
+        assert verdict(policy, facts, args) == policy.decide(facts, lambda: NOW, args).verdict, args
 
 
 def test_names_and_texts_are_quoted_as_cedar_reads_them() -> None:
@@ -122,6 +146,7 @@ def test_numbers_are_cedars_decimals(number: str, written: str) -> None:
         (Rule(id="r", verdict="deny", when="a > 1e15"), "more digits"),
         (Rule(id="r", verdict="deny", when="a == None"), "compares with nothing"),
         (Rule(id="r", verdict="deny", when='a in [1, "x"]'), "numbers and texts at once"),
+        (Rule(id="r", verdict="deny", when='a > 1 or a == "5"'), "compares a with the text '5'"),
         (Rule(id="r", verdict="deny", agent="clerk-?"), "the pattern 'clerk-\\?'"),
     ],
 )
@@ -179,3 +204,7 @@ def test_conditions_in_words(when: str, words: str) -> None:
 def test_what_stands_in_a_rule_is_no_markup() -> None:
     page = english(Policy([Rule(id="<b>*x*", verdict="deny", reason="a\n# b", owner="[l](u)")]), "desk", NOW)
     assert "- **\\<b\\>\\*x\\***: A call of any action by anybody is denied: a \\# b. Owner: \\[l\\](u)." in page
+
+
+def test_what_a_condition_compares_with_is_no_markup() -> None:
+    assert in_words('payee == "<b>*x*"') == '`payee` is "\\<b\\>\\*x\\*"'

@@ -153,7 +153,15 @@ def test_all_that_is_wrong_is_told_with_file_line_rule_and_field() -> None:
         ("- {[a]: b}", "policy.yaml:1: the name of a field is a text"),
         ("- id: a\n  verdict: [", "policy.yaml:2: this is not YAML: "),
         ("- id: a\x00", "policy.yaml: this is not YAML: "),
-        ("[" * 600 + "]" * 600, "policy.yaml: this is nested too deeply"),
+        ("[" * 600 + "]" * 600, "policy.yaml:1: this is nested too deeply"),
+        ("\n" + "[" * 30_000, "policy.yaml:2: this is nested too deeply"),
+        ("- id: !!int 5\n  verdict: deny", "policy.yaml:1: a text that begins with ! stands in quotes"),
+        ("- id: a\n  verdict: !deny", "policy.yaml:2: a text that begins with ! stands in quotes"),
+        (f"- id: {'1' * 5000}", "policy.yaml:1: this number has too many digits"),
+        ("- id: a\n  tests: [{args: {amount: 1e999}}]", "policy.yaml:2: this number is too large"),
+        ('- id: "\\uD800"', "policy.yaml:1: '\\ud800' holds half a letter"),
+        ('- {id: a, verdict: deny, "\\uD800": b}', "policy.yaml:1: '\\ud800' holds half a letter"),
+        (f"- {{id: a, verdict: deny, when: '{'not ' * 5000}a'}}", "policy.yaml:1: rule 'a', when: "),
         ("- owner: ann", "policy.yaml:1: rule 1: it has no id"),
     ],
 )
@@ -167,6 +175,9 @@ def test_a_file_of_another_shape_is_refused(text: str, told: str) -> None:
         ("[", "p.json: this is not JSON: "),
         ("{}", "p.json: a policy is a list of rules"),
         ('[{"id": "a", "id": "b"}]', "p.json: 'b' has 'id' twice"),
+        ('[{"id": "a", "verdict": "deny", "tests": [{"args": {"amount": NaN}}]}]', "p.json: this number is too large"),
+        ('[{"id": "\\ud800", "verdict": "deny"}]', "p.json: '\\ud800' holds half a letter"),
+        ("[" + "1" * 5000 + "]", "p.json: this is not JSON: "),
         ('[{"id": 7, "verdict": "deny"}]', "p.json: rule 1, id: it must be a text"),
         (
             '[{"id": "a", "verdict": "deny"}, {"id": "a", "verdict": "deny"}]',
@@ -201,11 +212,9 @@ def test_the_file_that_the_documentation_shows_is_one() -> None:
 # --- writing ----------------------------------------------------------------------------------------------------------
 
 texts = st.text(st.characters(exclude_categories=["Cs"]), max_size=20)
-json_values: Any = st.recursive(
-    st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts,
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(texts, inner, max_size=3),
-    max_leaves=5,
-)
+scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | texts
+flat: Any = scalars | st.lists(scalars, max_size=3)
+json_values: Any = flat | st.dictionaries(texts, flat, max_size=3)
 arguments = st.dictionaries(texts, json_values, max_size=3)
 verdicts = st.sampled_from(SEVERITY)
 tables = st.lists(

@@ -114,9 +114,7 @@ class Activation:
         program = self.runner.program(started.version)
         self.machine = Machine(self.row.id, program, started, secrets)
         if self.runner.watches_labels:
-            actions = (self.runner.gateway.actions.get(name) for name in program.interfaces)
-            unreviewed = {action.name for action in actions if action is not None and not action.reviewed}
-            self.origins.begin(started, program, unreviewed)
+            self.origins.begin(started, program, self.runner.gateway.actions)
 
     # --- recording ---
 

@@ -122,12 +122,13 @@ class Gateway:
 
     def _stages(self, gate: Gate, done: bool | None) -> Step:
         """What may have happened (`done` is not known) is not refused: it would look undone."""
+        gate.unsure = gate.leaf.intent is not None and done is None
         refusal = self.pass_stages(gate)
         if refusal is None:
             return self._call(gate)
         if refusal.then == "attend":
             raise NotDeployed(f"{refusal.reason}; deploy the one it was checked against, then `backstay retry` the run")
-        if gate.leaf.intent is not None and done is None and refusal.then in ("deny", "hold"):
+        if gate.unsure and refusal.then in ("deny", "hold"):
             return self._unknown(
                 gate, f"an earlier attempt may have happened, and {refusal.stage} stops another: {refusal.reason}"
             )
@@ -286,9 +287,12 @@ class Gateway:
         elif definite and self.breakers.succeeded(action):  # the target answered, so it is well
             await self._tell_breaker(gate, opened=False)
         repeatable = action.effect == "write" and (action.key_parameter is not None or action.probe is not None)
-        if isinstance(error, NeedsReview) and action.on_failure == "queue":
-            await self._enqueue(gate, "queued", fault, "review what has changed, then retry", over=True)
-            self.alert("queued", action.queue, gate.case.row.id, gate.name, f"{fault.type}: {fault.message}")
+        if isinstance(error, NeedsReview) and gate.unsure and action.on_failure == "raise":
+            await self._give_up(gate, fault)
+        elif isinstance(error, NeedsReview) and action.on_failure == "queue":
+            await self._enqueue(gate, "queued", fault, "review what has changed, then retry", over=not gate.unsure)
+            why = f"{'not undone: ' if leaf.undoes else ''}{fault.type}: {fault.message}"
+            self.alert("queued", action.queue, gate.case.row.id, gate.name, why)
         elif isinstance(error, InvalidInput) and not definite and (repeatable or not changes):
             await self._give_up(gate, fault, attempts_matter=False)
         elif changes and (isinstance(error, OutcomeUnknown) or (isinstance(error, InvalidInput) and not definite)):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Iterator
-from typing import Final, cast
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, cast
 
 from backstay import events as ev
 from backstay.actions import Action
@@ -15,8 +16,22 @@ from backstay.language import Program
 from backstay.store.payloads import from_outside
 from backstay.types import Json
 
-WORDING: Final = frozenset({"description", "title", "default", "examples", "enum", "const", "$comment"})
-"""Keywords of a schema under which its author writes what they like."""
+PLAIN: Final = re.compile("[A-Za-z_-]{1,24}")
+"""A name that is a word or two; a longer one, or one with digits or signs, may be a message."""
+
+BY_NAME: Final = frozenset({"properties", "$defs", "definitions", "patternProperties", "dependentSchemas"})
+"""Keywords of a schema whose members are schemas by name."""
+
+WITHIN: Final = frozenset(
+    "items prefixItems contains additionalProperties propertyNames anyOf oneOf allOf not if then else".split()
+)
+"""Keywords under which schemas stand."""
+
+SILENT: Final = frozenset(
+    "type required $ref minimum maximum exclusiveMinimum exclusiveMaximum multipleOf minLength maxLength minItems maxItems "
+    "minProperties maxProperties uniqueItems".split()
+)
+"""Keywords whose values tell a model nothing but the shape. Under any other its author writes what they like."""
 
 
 class Origins:
@@ -25,23 +40,21 @@ class Origins:
     def __init__(self) -> None:
         self.labels, self.plan = Labels(), Plan()
 
-    def begin(self, started: ev.RunStarted, program: Program, unreviewed: Collection[str] = ()) -> None:
-        """What the run was started with. unreviewed: tools whose description outsiders wrote, and nobody has looked at."""
+    def begin(self, started: ev.RunStarted, program: Program, actions: Mapping[str, Action[Any]]) -> None:
+        """What the run was started with. actions: those that are deployed, by name."""
         self.labels.observe(started.input, untrusted=started.outside or (), spoken=True, wished=True)
         if program.agent:
             self.labels.observe(program.namespace["AGENT"]["system"], spoken=True)
-            self.labels.own.update(name.casefold() for tool in program.interfaces.values() for name in tool.parameters)
-            self._describe(program, unreviewed)
+            theirs = unreviewed(program, actions)
+            for tool in theirs.values():  # it stands in the prompt, without anybody having asked for those words
+                words = [tool["description"], *wording(tool["arguments"])]
+                self.labels.observe(words, untrusted=True, asked_for=False)
+            own = (tool for tool in program.interfaces.values() if tool.name not in theirs)
+            self.labels.own.update(name.casefold() for tool in own for name in tool.parameters)
         self.plan.heard = started.heard or bool(started.outside)
         if started.plan is not None:
             self.plan.first = frozenset(started.plan)
         self.plan.withheld = frozenset(started.withheld or ())
-
-    def _describe(self, program: Program, unreviewed: Collection[str]) -> None:
-        """What a model is told of its tools stands in its prompt, without anybody having asked for those words."""
-        for tool in json.loads(program.namespace["AGENT"]["tools"]) if unreviewed else ():
-            if tool["name"] in unreviewed:
-                self.labels.observe(list(wording(tool)), untrusted=True, asked_for=False)
 
     def take(self, event: Event, args: Json, action: Action[object] | None, agent: str) -> None:
         """What an event brings; args: of the call that it is about. action: what that calls, where it is known.
@@ -81,16 +94,31 @@ class Origins:
         self.plan.heard |= bool(text)
 
 
-def wording(described: Json, told: bool = False) -> Iterator[Json]:
-    """The words and values in the description of a tool, without the keywords and names of its schema."""
-    if isinstance(described, dict):
-        for name, part in described.items():
-            yield from wording(part, told or name in WORDING)
-    elif isinstance(described, list):
-        for part in described:
-            yield from wording(part, told)
-    elif told:
-        yield described
+def unreviewed(program: Program, actions: Mapping[str, Action[Any]]) -> dict[str, Json]:
+    """The tools that an agent is told of in words of outsiders which nobody has looked at, or no more since they changed."""
+    outside = {name: found for name in program.interfaces
+               if (found := actions.get(name)) is not None and found.reviewed is not None}  # fmt: skip
+    told = json.loads(program.namespace["AGENT"]["tools"]) if outside else []
+    return {tool["name"]: tool for tool in told if tool["name"] in outside and not _seen(tool, outside[tool["name"]])}
+
+
+def _seen(told: dict[str, Json], action: Action[Any]) -> bool:
+    """Whether somebody looked at a tool in just these words."""
+    now = action.described, action.told_schema
+    return bool(action.reviewed) and (told["description"], told["arguments"]) == now
+
+
+def wording(schema: Json) -> Iterator[Json]:
+    """The words and values in a schema, without its shape, and without names that are plain words."""
+    for part in schema if isinstance(schema, list) else [schema]:
+        for word, value in part.items() if isinstance(part, dict) else ():
+            if word in BY_NAME and isinstance(value, dict):
+                yield from (name for name in value if not PLAIN.fullmatch(name))
+                yield from wording(list(value.values()))
+            elif word in WITHIN:
+                yield from wording(value)
+            elif word not in SILENT:
+                yield value
 
 
 def where_from(input_: Json, schema: Json, labels: Labels | None) -> dict[str, str]:

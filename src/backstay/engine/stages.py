@@ -103,6 +103,8 @@ class Gate:
     """The rule of the policy that decided about it."""
     detected: bool = field(default=False, init=False)
     """Whether the arguments look as if they held a secret that nobody tagged."""
+    unsure: bool = field(default=False, init=False)
+    """Whether an earlier attempt may have happened."""
 
     on_passing: Callable[[], None] | None = field(default=None, init=False)
     """Sets aside what it may use up."""

@@ -158,7 +158,10 @@ class CallUnknown(Event):
 
 @record
 class CallSettled(Event):
-    """What a person found out about an unknown effect, or gave as the answer of a queued call."""
+    """What a person found out about an unknown effect, or gave as the answer of a queued call.
+
+    By nobody: the action said itself that nothing happened, and its call waits in a queue.
+    """
 
     command: str
     outcome: Literal["happened", "not-happened", "give-up"]

@@ -40,7 +40,10 @@ class Asked(dict[str, Any]):
         name = wanted.lstrip("#?")
         found = _fact(self._args, name)
         if wanted[0] == "#":
-            found = _number(found)
+            try:
+                found = _number(found)
+            except Unanswerable:  # without the value, which may be private
+                raise Unanswerable(f"{name} is no number that can be compared") from None
         elif wanted[0] == "?" and not isinstance(found, bool):
             raise Unanswerable(f"{name} is not true or false")
         self[wanted] = found
@@ -206,7 +209,19 @@ def _number(value: Json) -> Decimal:
 
 
 OTHER: Final = "something else"
-"""Stands for whatever is equal to no constant of a condition and is no number."""
+
+
+class Other(str):
+    """Stands for whatever is equal to no constant of a condition and is no number."""
+
+    __slots__ = ()
+
+
+class Point(str):
+    """A number, as text, that stands for a constant of a condition or for all numbers beside it."""
+
+    __slots__ = ()
+
 
 ABSENT: Final = object()
 """Stands for an argument that is left out, and for one that cannot be compared as a condition does."""
@@ -289,19 +304,20 @@ def _regions(asked: _Uses, types: frozenset[str]) -> list[Json]:
     with localcontext(prec=DIGITS):
         between = [(one + other) / 2 for one, other in pairwise(numbers)]
         points = sorted([numbers[0] - 1, *numbers, *between, numbers[-1] + 1]) if numbers else []
-    written = [f"{point:f}" for point in points]
+    written: list[Json] = [Point(f"{point:f}") for point in points]
     written += [f"{point:E}" for point in points if f"{point:f}" in others]  # the same number, and not the same text
     if asked.is_flag or any(isinstance(value, bool) for value in others):
         others = [True, False, *(value for value in others if not isinstance(value, bool))]
     if asked.others and types != FLAG:
         others.append(next(text for text in _other_texts() if text not in others))
+    others = [value for value in others if value not in written]
     sure = bool(types) and (not numbers or (types <= NUMBERS and types != TEXT))
     sure = sure and (not asked.is_flag or types == FLAG)
     return [*written, *others, *([] if sure else [ABSENT])]
 
 
 def _other_texts() -> Iterator[str]:
-    return (OTHER + "!" * more for more in count())
+    return (Other(OTHER + "!" * more) for more in count())
 
 
 def arguments(chosen: Mapping[str, Json]) -> dict[str, Json]:

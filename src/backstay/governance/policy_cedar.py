@@ -8,8 +8,8 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
-from decimal import Decimal
+from collections.abc import Iterator, Sequence
+from decimal import Decimal, InvalidOperation
 from typing import Any, Final
 
 from backstay.errors import AuthorError
@@ -22,10 +22,12 @@ HEAD: Final = """\
 //   principal: who calls, with the attributes workflow, agent ("" for none) and autonomy ("" without an agent)
 //   action:    Action::"NAME"        resource: any
 //   context:   action (its name again), effect (read, write, irreversible), now (datetime), args (the call's arguments,
-//              as its schema has them; each number, and each text that stands for one, is a Cedar decimal)
+//              as its schema has them)
+// As Cedar decimals, whether they are numbers or texts that stand for one: {numbers}.
 // Allow is allow. With Deny, Cedar names the policies that decided: the most severe @verdict of them counts, in the order
 // deny, draft, hold. Where it names none, the list at the end of this file counts.
-// Cedar passes over a policy that meets a value of another type: check the arguments against the schema first.
+// Cedar passes over a policy that meets a value of another type: check the arguments against the schema first, and deny
+// where one of these is no decimal.
 // Where arguments are missing this text is as strict as the rules, or stricter: "ID, unanswered" then denies.
 """
 NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
@@ -40,7 +42,8 @@ LARGEST: Final = Decimal("922337203685477.5807")
 def cedar(policy: Policy, name: str) -> str:
     """The text; raises AuthorError for a rule that Cedar cannot say."""
     rules = sorted(policy.rules, key=lambda rule: SEVERITY.index(rule.verdict))
-    parts = [HEAD.format(name=" ".join(name.split()), digest=policy.digest[:12])]
+    numbers = ", ".join(sorted(_numbers(rules))) or "none"
+    parts = [HEAD.format(name=" ".join(name.split()), digest=policy.digest[:12], numbers=numbers)]
     for rule in rules:
         parts += _policies(rule)
     unless = [f"principal.autonomy == {_text(level.autonomy)}" for level in AGENTS if level.effect == "write"]
@@ -129,6 +132,36 @@ def _cannot(rule: Rule, what: str) -> AuthorError:
 
 
 # --- conditions -------------------------------------------------------------------------------------------------------
+
+
+def _numbers(rules: Sequence[Rule]) -> set[str]:
+    """The arguments that conditions compare with numbers; raises AuthorError where one is compared with a text of digits too."""
+    numbers, digits = set[str](), dict[str, tuple[Rule, str]]()
+    for rule in (each for each in rules if each.when):
+        for node in ast.walk(ast.parse(rule.when.strip(), mode="eval")):
+            if not isinstance(node, ast.Compare):
+                continue
+            sides = [node.left, *node.comparators]
+            names = [ast.unparse(side) for side in sides if isinstance(side, ast.Name | ast.Attribute)]
+            if any(map(_is_number, sides)):
+                numbers.update(names)
+                continue
+            texts = (part.value for side in sides for part in ast.walk(side) if isinstance(part, ast.Constant))
+            for text in (each for each in texts if isinstance(each, str) and _stands_for_number(each)):
+                digits.update((name, (rule, text)) for name in names)
+    for name in sorted(numbers & digits.keys()):
+        rule, text = digits[name]
+        raise _cannot(
+            rule, f"it compares {name} with the text {text!r}, and another condition compares it with a number"
+        )
+    return numbers
+
+
+def _stands_for_number(text: str) -> bool:
+    try:
+        return Decimal(text).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def _path(node: ast.expr) -> list[str]:

@@ -9,13 +9,12 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from decimal import Decimal, InvalidOperation
 from itertools import groupby, pairwise
 from math import prod
-from typing import Any, Final
+from typing import Final
 
 from backstay.governance.analysis import Caller, Kind, Situation, decided, kinds, within_reason
-from backstay.governance.conditions import ABSENT, OTHER, arguments
+from backstay.governance.conditions import ABSENT, Other, Point, arguments
 from backstay.governance.policy import Policy, Rule, Verdict, end_of
 from backstay.types import Json
 
@@ -125,11 +124,11 @@ def _box(regions: Mapping[str, Sequence[Json]], box: Mapping[str, Sequence[Json]
 
 def _values(name: str, values: Sequence[Json], every: Sequence[Json]) -> str:
     """One argument: ranges of numbers, single values, anything else, left out."""
-    points = _points(every)
-    told = _ranges(name, [points.index(value) for value in values if value in points], points)
-    if any(_is_other(value) for value in values):
-        told.append(_none_of(name, [value for value in every if _is_single(value, points) and value not in values]))
-    elif singles := [value for value in values if _is_single(value, points)]:
+    points = [value for value in every if isinstance(value, Point)]
+    told = _ranges(name, [points.index(value) for value in values if isinstance(value, Point)], points)
+    if any(isinstance(value, Other) for value in values):
+        told.append(_none_of(name, [value for value in every if _is_single(value) and value not in values]))
+    elif singles := [value for value in values if _is_single(value)]:
         told.append(f"{name} is {' or '.join(map(_told, singles))}")
     if ABSENT in values:
         told.append(f"{name} is left out or cannot be compared")
@@ -140,34 +139,12 @@ def _none_of(name: str, values: Sequence[Json]) -> str:
     return f"{name} is not {' and not '.join(map(_told, values))}" if values else f"{name} is anything else"
 
 
-def _is_single(value: Json, points: Sequence[Json]) -> bool:
-    return value is not ABSENT and value not in points and not _is_other(value)
-
-
-def _is_other(value: Json) -> bool:
-    return isinstance(value, str) and value.rstrip("!") == OTHER
+def _is_single(value: Json) -> bool:
+    return value is not ABSENT and not isinstance(value, Point | Other)
 
 
 def _told(value: Json) -> str:
     return json.dumps(value, ensure_ascii=False)
-
-
-def _points(every: Sequence[Json]) -> list[Json]:
-    """The numbers among the values: below, at, between and above constants, so an odd number of them, and ascending."""
-    numbers: list[Any] = []
-    for value in every:
-        number = _number(value)
-        if number is None or (numbers and number <= _number(numbers[-1])):
-            break
-        numbers.append(value)
-    return numbers if len(numbers) % 2 and len(numbers) > 1 else []
-
-
-def _number(value: Json) -> Any:
-    try:
-        return Decimal(value) if isinstance(value, str) else None
-    except InvalidOperation:
-        return None
 
 
 def _ranges(name: str, places: Sequence[int], points: Sequence[Json]) -> list[str]:

@@ -140,7 +140,7 @@ def _constant(node: ast.expr) -> str:
         case ast.List(elts=items) | ast.Tuple(elts=items):
             return ", ".join(map(_constant, items)) or "nothing at all"
         case ast.Constant(value=str() as text):
-            return json.dumps(text, ensure_ascii=False)
+            return _plain(json.dumps(text, ensure_ascii=False))
         case ast.Constant(value=None):
             return "nothing"
         case _:

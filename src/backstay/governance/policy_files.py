@@ -12,6 +12,7 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import MISSING, dataclass, fields
 from difflib import get_close_matches
+from math import isfinite
 from pathlib import Path
 from typing import Any, Final, Literal, TypeAlias, cast
 
@@ -181,6 +182,8 @@ def _unfit(name: str, text: str) -> str | None:
             compile_condition(text, "")
         elif name == "expires":
             end_of(Rule(id="", verdict="deny", expires=text))
+    except (RecursionError, MemoryError):
+        return "it is nested too deeply"
     except SyntaxError as error:
         return f"{text!r} cannot be read at character {error.offset or len(text.strip()) + 1}: {error.msg}"
     except (AuthorError, ValueError) as error:
@@ -191,6 +194,9 @@ def _unfit(name: str, text: str) -> str | None:
 
 
 # --- reading ----------------------------------------------------------------------------------------------------------
+
+DEEPEST: Final = 50
+"""Lists and mappings within one another; a table needs three, and more for arguments of its tests."""
 
 _NUMBER: Final = re.compile(r"-?(0|[1-9]\d*)(\.\d+)?([eE][+-]?\d+)?")
 _WORDS: Final = {"true": True, "false": False, "null": None, "": None}
@@ -205,15 +211,28 @@ def _of_json(text: str, name: str) -> Value:
         return given
 
     try:
-        return _valued(json.loads(text, object_pairs_hook=unique))
+        return _valued(json.loads(text, object_pairs_hook=unique), name)
     except (ValueError, RecursionError) as error:
         raise AuthorError(f"{name}: this is not JSON: {error}") from None
 
 
-def _valued(given: Any) -> Value:
+def _valued(given: Any, file: str) -> Value:
     if isinstance(given, dict):
-        return Value({name: _valued(each) for name, each in cast("dict[str, Any]", given).items()})
-    return Value([_valued(each) for each in cast("list[Any]", given)] if isinstance(given, list) else given)
+        return Value({
+            _whole(name, file): _valued(each, file) for name, each in cast("dict[str, Any]", given).items()
+        })  # fmt: skip
+    return Value(
+        [_valued(each, file) for each in cast("list[Any]", given)] if isinstance(given, list) else _whole(given, file)
+    )
+
+
+def _whole(scalar: Any, where: str) -> Any:
+    """What can be written again as it was read; raises AuthorError for anything else that JSON and YAML can spell."""
+    if isinstance(scalar, float) and not isfinite(scalar):
+        raise AuthorError(f"{where}: this number is too large, or it is none")
+    if isinstance(scalar, str) and any("\ud800" <= letter <= "\udfff" for letter in scalar):
+        raise AuthorError(f"{where}: {scalar!r} holds half a letter (a surrogate alone)")
+    return scalar
 
 
 def _of_yaml(text: str, name: str) -> Value:
@@ -221,18 +240,23 @@ def _of_yaml(text: str, name: str) -> Value:
         import yaml  # pyright: ignore[reportMissingModuleSource] - it is optional
     except ImportError:
         raise AuthorError(f"{name}: to read YAML, install backstay[yaml]; or write the same rows as JSON") from None
+    depth = 0
     try:
-        for event in yaml.parse(text, yaml.SafeLoader):
+        for event in yaml.parse(text, yaml.SafeLoader):  # it reads on by and by, so this ends before it takes long
+            where = f"{name}:{event.start_mark.line + 1}"
+            depth += isinstance(event, yaml.CollectionStartEvent) - isinstance(event, yaml.CollectionEndEvent)
+            if depth > DEEPEST:
+                raise AuthorError(f"{where}: this is nested too deeply")
             if isinstance(event, yaml.AliasEvent):
-                raise AuthorError(f"{name}:{event.start_mark.line + 1}: a text that begins with * stands in quotes")
+                raise AuthorError(f"{where}: a text that begins with * stands in quotes")
+            if getattr(event, "tag", None) is not None:
+                raise AuthorError(f"{where}: a text that begins with ! stands in quotes")
         return _noted(yaml.compose(text, yaml.SafeLoader), name)
     except yaml.YAMLError as error:
         mark = getattr(error, "problem_mark", None)
         starred = "alias" in str(getattr(error, "context", ""))
         why = "a text that begins with * stands in quotes" if starred else f"this is not YAML: {_problem(error)}"
         raise AuthorError(f"{_at(name, mark.line + 1 if mark else None)}: {why}") from None
-    except RecursionError:
-        raise AuthorError(f"{name}: this is nested too deeply") from None
 
 
 def _problem(error: Exception) -> str:
@@ -248,12 +272,21 @@ def _noted(node: Any, name: str) -> Value:
         return Value([_noted(each, name) for each in node.value], line)
     if node.id == "mapping":
         return _mapping(node, name, line)
-    written: str = node.value
+    written: str = _whole(node.value, f"{name}:{line}")
     if node.style is not None:
         return Value(written, line)
     if written in _WORDS:
         return Value(_WORDS[written], line, written)
-    return Value(json.loads(written), line, written) if _NUMBER.fullmatch(written) else Value(written, line)
+    return (
+        Value(_number(written, f"{name}:{line}"), line, written) if _NUMBER.fullmatch(written) else Value(written, line)
+    )
+
+
+def _number(written: str, where: str) -> Any:
+    try:
+        return _whole(json.loads(written), where)
+    except ValueError:
+        raise AuthorError(f"{where}: this number has too many digits; a text of digits stands in quotes") from None
 
 
 def _mapping(node: Any, name: str, line: int) -> Value:
@@ -263,6 +296,7 @@ def _mapping(node: Any, name: str, line: int) -> Value:
             raise AuthorError(f"{name}:{key.start_mark.line + 1}: the name of a field is a text")
         if key.value in found:
             raise AuthorError(f"{name}:{key.start_mark.line + 1}: {key.value!r} stands twice in one row")
+        _whole(key.value, f"{name}:{key.start_mark.line + 1}")
         found[key.value] = _noted(value, name)
     return Value(found, line)
 

@@ -8,15 +8,20 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from typing import Any, Final
 
 from backstay.ai.calibration import stability, wilson
+from backstay.canonical import json_text
+from backstay.store.blobs import inlined, put_back
 from backstay.store.database import Reader
 from backstay.store.steps import Fitted, Outcome, Step, StepFile
 from backstay.types import Json
+
+PAGE: Final = 1000
+"""Events that are read at once."""
 
 DRIFT: Final = 50
 """Answers of a fit without which nothing is said about drift."""
@@ -35,22 +40,53 @@ class Asked:
     by: str
 
 
-def answers(reader: Reader) -> dict[str, list[Asked]]:
-    """What each action answered that gives a value with a confidence, oldest first."""
-    found: dict[str, list[Asked]] = {}
-    for row in reader.all("steps_answers"):
-        asked = Asked(
-            run=row["run"], at=row["at"], micros=int(row["micros"] or 0), value=str(row["value"] or ""),
-            confidence=float(row["confidence"]), sure=bool(row["sure"]), by=str(row["by"] or ""),
-        )  # fmt: skip
-        found.setdefault(str(row["action"]), []).append(asked)
-    return found
+@dataclass(slots=True)
+class Used:
+    """What the questions of an agent to models used up."""
+
+    calls: int = 0
+    tokens: int = 0
+    usd: Decimal = Decimal(0)
+
+
+def told(reader: Reader) -> tuple[dict[str, list[Asked]], dict[str, Used]]:
+    """By action, what gave a value with a confidence, oldest first; by agent, what its models used up."""
+    found, models = dict[str, list[Asked]](), dict[str, Used]()
+    for run, workflow, fields in _returned(reader):
+        result = fields.get("result")
+        if not isinstance(result, dict):
+            continue
+        if fields["action"] == "ask_model":
+            used = models.setdefault(workflow, Used())
+            used.calls += 1
+            used.tokens += int(result.get("input_tokens") or 0) + int(result.get("output_tokens") or 0)
+            used.usd += Decimal(str(result.get("usd") or 0))
+        elif isinstance(result.get("sure"), bool) and isinstance(result.get("confidence"), int | float):
+            asked = Asked(
+                run=run, at=fields["at"], micros=int(fields.get("micros") or 0), value=_label(result.get("value")),
+                confidence=float(result["confidence"]), sure=result["sure"], by=str(result.get("by") or ""),
+            )  # fmt: skip
+            found.setdefault(fields["action"], []).append(asked)
+    return found, models
+
+
+def _returned(reader: Reader) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Run, workflow and fields of what may be of use, with the values that lie aside."""
+    position = 0
+    while rows := reader.all("steps_returned", (position, PAGE)):
+        values = inlined(reader, (row["body"] for row in rows))
+        for row in rows:
+            yield row["run"], str(row["workflow"] or ""), put_back(json.loads(row["body"]), values)
+        position = rows[-1]["position"]
+
+
+def _label(value: Json) -> str:
+    return "" if value is None else value if isinstance(value, str) else json_text(value)
 
 
 def report(reader: Reader, file: StepFile | None, name: str = "") -> list[dict[str, Json]]:
     """Every step, or one: by the name that it was given, or that of its action."""
-    said = answers(reader)
-    models = {str(row["agent"]): row for row in reader.all("steps_models")}
+    said, models = told(reader)
     steps = {} if file is None else {each.action: each for each in file.steps()}
     made = list[dict[str, Json]]()
     for action in sorted({*said, *steps}):
@@ -62,13 +98,13 @@ def report(reader: Reader, file: StepFile | None, name: str = "") -> list[dict[s
 
 
 def _of_step(
-    action: str, step: Step | None, asked: Sequence[Asked], file: StepFile | None, models: dict[str, Any]
+    action: str, step: Step | None, asked: Sequence[Asked], file: StepFile | None, models: dict[str, Used]
 ) -> dict[str, Json]:
     known = file is not None and step is not None
     outcomes = file.outcomes(step.name) if file is not None and step is not None else []
     fits = file.fits(step.name) if file is not None and step is not None else []
     current = file.current(step.name) if file is not None and step is not None else None
-    row = models.get(f"judge_{step.name}") if step is not None else None
+    used = models.get(f"judge_{step.name}", Used()) if step is not None else Used()
     return {
         "step": step.name if step is not None else "", "action": action,
         "target": step.declared.get("target") if step is not None else None,
@@ -82,8 +118,7 @@ def _of_step(
         "drift": drift(asked, current),
         "cost": {
             "calls": len(asked), "seconds": round(sum(each.micros for each in asked) / 1e6, 3), "reviews": len(outcomes),
-            "model_calls": 0 if row is None else int(row["calls"]), "tokens": 0 if row is None else int(row["tokens"]),
-            "usd": f"{sum((Decimal(str(each)) for each in json.loads(row['usd'])), Decimal(0)):f}" if row is not None else "0",
+            "model_calls": used.calls, "tokens": used.tokens, "usd": f"{used.usd:f}",
         },
     }  # fmt: skip
 

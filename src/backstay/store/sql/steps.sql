@@ -118,19 +118,11 @@ VACUUM;
 -- steps_scrub_log: and the log beside it
 PRAGMA wal_checkpoint(TRUNCATE);
 
--- steps_answers: what steps answered, oldest first, in the journal: what is a value with a confidence, sure or not
-SELECT run, json_extract(body, '$.action') AS action, json_extract(body, '$.at') AS at,
-    json_extract(body, '$.micros') AS micros, json_extract(body, '$.result.value') AS value,
-    json_extract(body, '$.result.confidence') AS confidence, json_extract(body, '$.result.sure') AS sure,
-    json_extract(body, '$.result.by') AS by
-FROM events WHERE kind = 'call_returned' AND json_type(body, '$.result.sure') IN ('true', 'false')
-    AND json_type(body, '$.result.confidence') IN ('real', 'integer') ORDER BY position;
-
--- steps_models: what each agent's questions to models used up, in the journal
-SELECT began.workflow AS agent, count(*) AS calls,
-    sum(coalesce(json_extract(events.body, '$.result.input_tokens'), 0)
-        + coalesce(json_extract(events.body, '$.result.output_tokens'), 0)) AS tokens,
-    json_group_array(coalesce(json_extract(events.body, '$.result.usd'), '0')) AS usd
-FROM events JOIN (SELECT run, json_extract(body, '$.workflow') AS workflow FROM events WHERE kind = 'run_started') AS began
-    ON began.run = events.run
-WHERE events.kind = 'call_returned' AND json_extract(events.body, '$.action') = 'ask_model' GROUP BY began.workflow;
+-- steps_returned: replies of models and values with a confidence in the journal, a page at a time, and whatever lies aside
+SELECT position, run, body, (
+    SELECT json_extract(began.body, '$.workflow') FROM events AS began WHERE began.run = events.run AND began.seq = 1
+) AS workflow
+FROM events WHERE kind = 'call_returned' AND position > ? AND (
+    json_extract(body, '$.action') = 'ask_model' OR json_type(body, '$.result.sure') IN ('true', 'false')
+    OR json_type(body, '$.refs."/result"') = 'text'
+) ORDER BY position LIMIT ?;

@@ -35,7 +35,7 @@ def picture(result: dict[str, Any]) -> str:
     ]
     for tenth in range(0, 11, 2):
         x, y = place(tenth / 10, LOWEST)
-        lines.append(text(x, y + 18, f"{tenth * 10} %"))
+        lines.append(text(x, y + 18, f"{tenth * 10}%"))
     for right in (0.7, 0.8, 0.9, 1.0):
         x, y = place(0, right)
         lines += [f'<line x1="{x}" y1="{y}" x2="{x + WIDTH}" y2="{y}" stroke="#ddd"/>', text(x - 8, y + 4, f"{right:.0%}", anchor="end")]  # fmt: skip
@@ -51,6 +51,7 @@ def picture(result: dict[str, Any]) -> str:
             f'<circle cx="{x}" cy="{y}" r="5" fill="{ink}"/>',
             text(LEFT + 10, TOP + HEIGHT - 34 + 18 * number, f"{words}: sure of {one['coverage']:.0%}, {one['realised']:.0%} right", anchor="start", ink=ink),
         ]  # fmt: skip
+    lines.append(text(LEFT - 40, TOP - 14, "of these, right", anchor="start"))
     lines += [text(LEFT + WIDTH / 2, 338, "share of answers, the most confident first"), "</svg>"]
     return "\n".join(lines) + "\n"
 

@@ -54,7 +54,7 @@ def erp() -> Erp:
 # --- reading --------------------------------------------------------------------------------------------
 
 
-@action(effect="read", timeout="40s", concurrency=4, untrusted=True)
+@action(effect="read", timeout="180s", concurrency=4, untrusted=True)
 def read_document(document: Document) -> Reading:
     """Type and completeness, then the fields; a file without an invoice in it gives a reading that says why."""
     path = home() / "documents" / document.path

@@ -35,6 +35,8 @@ from examples.accounts_payable.vocabulary import CREDIT, LABELS, LEGAL_FORMS
 _NUMBER = re.compile(
     r"[A-Z]{1,4} \d{3,12}(?![.,\d])|(?=[^\s]*\d)[A-Za-z0-9][A-Za-z0-9/\-_.#]{1,29}(?: \d{2,8}(?![.,\d]))?"
 )
+CLEAR = 0.95
+"""From here on a word in a picture counts as read: below, one of its signs may be another."""
 _NAME = re.compile(rf"^(?P<name>[^\W\d_].{{1,60}}?[\s,](?:{LEGAL_FORMS}))(?=$|[\s,·|–-])", re.IGNORECASE)
 
 
@@ -46,6 +48,13 @@ class Candidate:
     score: float
     why: str
     cell: Cell | None
+
+    def recognised(self) -> Candidate:
+        """The same, as unsure as the picture that it was recognised in."""
+        sure = self.cell.sure if self.cell else 1.0
+        if sure >= CLEAR:
+            return self
+        return Candidate(self.value, self.score * sure**4, f"{self.why}; hard to recognise", self.cell)
 
     def found(self) -> Found:
         place: Place | None = self.cell.place if self.cell else None
@@ -95,6 +104,7 @@ def read_invoice(pages: Sequence[dict[str, Any]], *, buyer: str, buyer_vat: str 
         **_amounts(sheet, lines),
     }
     best["currency"] = _currency(sheet, best["total"])
+    best = {name: candidate and candidate.recognised() for name, candidate in best.items()}
     return _reading(sheet, best, lines, lines_sure, len(pages))
 
 

@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any
 
 from examples.accounts_payable.making.catalogue import Case, Item, cases
-from examples.accounts_payable.making.hostile import hostile_files, with_script
+from examples.accounts_payable.making.hostile import hostile_files
 from examples.accounts_payable.making.layouts import print_invoice
+from examples.accounts_payable.making.other_forms import scanned_page, written
 from examples.accounts_payable.making.sellers import SELLERS
 
 HERE = Path(__file__).parent
@@ -37,7 +38,8 @@ QUEUES = {
     "unknown-vendor": "vendor-set-up", "new-bank": "vendor-set-up", "blocked": "vendor-set-up",
     "no-order": "missing-po", "wrong-order": "missing-po", "other-order": "missing-po",
     "paid-before": "possible-duplicate", "sent-twice": "possible-duplicate", "price": "mismatch", "short": "mismatch",
-    "sundries": "coding", "unclear": "invoice-review", "credit": "invoice-review", "api-down": "manual-backlog",
+    "sundries": "coding", "unclear": "invoice-review", "credit": "invoice-review",
+    "xml-differs": "invoice-review", "api-down": "manual-backlog",
 }  # fmt: skip
 
 
@@ -59,7 +61,7 @@ def expected(case: Case) -> dict[str, str]:
 def unreadable(name: str) -> dict[str, str]:
     """The row of a file from which no invoice can be read."""
     queue = "invoice-review" if name == "x-scanned.pdf" else "unreadable"
-    story = name.removeprefix("x-").removesuffix(".pdf")
+    story = Path(name).stem.removeprefix("x-")
     return {**dict.fromkeys(COLUMNS, ""), "file": name, "outcome": "queued", "queue": queue, "story": story}
 
 
@@ -134,9 +136,8 @@ def make(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
     all_cases = cases()
     by_name = {case.file: case for case in all_cases}
     for case in all_cases:
-        printed = print_invoice(case)
         name = UNICODE if case.file == "alpenblick-ersatzteile.pdf" else case.file
-        (folder / name).write_bytes(with_script(printed) if case.script else printed)
+        (folder / name).write_bytes(written(case))
         rows.append({**expected(case), "file": name})
     (folder / COPY).write_bytes((folder / "brandt-januar.pdf").read_bytes())
     rows.append(
@@ -147,7 +148,9 @@ def make(folder: Path) -> tuple[list[dict[str, str]], dict[str, Any]]:
             "story": "copy of brandt-januar.pdf",
         }
     )
-    for name, content in hostile_files(by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"]).items():
+    hostile = hostile_files(by_name["brandt-sammelrechnung.pdf"], by_name["hawthorne-0311.pdf"])
+    hostile["x-blurred.png"] = scanned_page(print_invoice(by_name["hawthorne-0324.pdf"]), blur=9)
+    for name, content in hostile.items():
         (folder / name).write_bytes(content)
         rows.append(unreadable(name))
     return sorted(rows, key=lambda row: row["file"]), master_data(all_cases)

@@ -19,6 +19,8 @@ class Word:
     top: float
     right: float
     bottom: float
+    sure: float = 1.0
+    """Of whoever recognised it in a picture; 1 where the file says what stands there."""
 
     @property
     def height(self) -> float:
@@ -59,6 +61,10 @@ class Cell:
     @cached_property
     def height(self) -> float:
         return max(word.height for word in self.words)
+
+    @property
+    def sure(self) -> float:
+        return min(word.sure for word in self.words)
 
     @property
     def place(self) -> Place:

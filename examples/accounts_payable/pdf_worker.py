@@ -135,7 +135,8 @@ def read(path: str) -> None:
         left -= used
         if left <= 0:
             break
-    answer(pages=pages, count=count, cut=left <= 0, script=has_script(content))
+    files = raw.FPDFDoc_GetAttachmentCount(document)
+    answer(pages=pages, count=count, cut=left <= 0, script=has_script(content), files=files)
 
 
 if __name__ == "__main__":

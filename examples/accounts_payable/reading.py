@@ -1,5 +1,5 @@
 """Reads one document: its type by content, its words in a disposable child process, its fields by layout and
-patterns.
+patterns. What has no words there, or an e-invoice in it, goes through the library's door.
 
 The child takes its own memory limit; the time limit is kept here. A document that hangs, explodes or crashes
 its parser costs one child and becomes a `NotRetryable` that names the file and says what to do. The parent
@@ -17,9 +17,12 @@ import threading
 from pathlib import Path
 from typing import Any
 
+from backstay.ai.documents import DocumentUnreadable as Refused
+from backstay.ai.documents.kinds import media_type
 from backstay.errors import NotRetryable
 from examples.accounts_payable.extraction import read_invoice
 from examples.accounts_payable.models import Document, Reading
+from examples.accounts_payable.scans_and_einvoices import PDF, READ, Seen, needs_the_door, said_by, through_the_door
 
 WORKER = Path(__file__).with_name("pdf_worker.py")
 SECONDS = 10.0
@@ -28,13 +31,6 @@ ANSWER_BYTES = 32 * 1024 * 1024
 SURE = 0.7
 """Below this confidence a person reads the document."""
 
-_SIGNATURES = (
-    (b"\x89PNG\r\n\x1a\n", "image/png"), (b"\xff\xd8\xff", "image/jpeg"), (b"GIF8", "image/gif"),
-    (b"II*\0", "image/tiff"), (b"MM\0*", "image/tiff"), (b"PK\x03\x04", "application/zip"),
-    (b"PK\x05\x06", "application/zip"),
-    (b"\x1f\x8b", "application/gzip"), (b"\xd0\xcf\x11\xe0", "application/x-ole-storage"),
-    (b"MZ", "application/x-executable"), (b"\x7fELF", "application/x-executable"), (b"{\\rtf", "application/rtf"),
-)  # fmt: skip
 _REMEDIES = {
     "password": "is protected by a password: ask the sender for a copy without one",
     "unsupported encryption": "is encrypted in a way that cannot be opened: ask the sender for a plain copy",
@@ -45,6 +41,7 @@ _REMEDIES = {
     "too much time": "takes longer to open than any honest invoice: do not open it, ask the sender what it is",
     "crash": "makes the PDF reader fail: do not open it, ask the sender what it is",
     "no pages": "has no pages that can be read: ask the sender to send it again",
+    "no words": "shows nothing that could be recognised: ask the sender for the PDF, or read it by eye",
 }
 
 
@@ -58,33 +55,12 @@ class DocumentUnreadable(NotRetryable):
         super().__init__(f"{name!r} {message}")
 
 
-def media_type(head: bytes) -> str:
-    """What a file is by its first bytes (1 kB is enough); its name is not asked."""
-    if not head:
-        return "application/x-empty"
-    if b"%PDF-" in head[:1024]:
-        return "application/pdf"
-    for signature, name in _SIGNATURES:
-        if head.startswith(signature):
-            return name
-    start = head.lstrip()[:200].lower()
-    if start.startswith((b"<!doctype html", b"<html")):
-        return "text/html"
-    if start.startswith(b"<?xml"):
-        return "application/xml"
-    return "text/plain" if _is_text(head) else "application/octet-stream"
-
-
-def _is_text(head: bytes) -> bool:
-    return b"\0" not in head and sum(byte < 9 or 13 < byte < 32 for byte in head) == 0
-
-
 def document_from(path: Path, *, name: str = "", kept_at: str = "", arrival: int = 0) -> Document:
     """Describe a file: digest, size and type of its content."""
     digest, size, head = hashlib.sha256(), 0, b""
     with path.open("rb") as file:
         while block := file.read(1 << 20):
-            head = head or block[:1024]
+            head = head or block[:4096]
             size += len(block)
             digest.update(block)
     return Document(
@@ -98,19 +74,29 @@ def read_document(
 ) -> Reading:
     """Read the invoice in a kept file; raises DocumentUnreadable when there is none to read."""
     check_file(document, path)
-    return understood(document, read_pages(path, document.name, seconds), buyer=buyer, buyer_vat=buyer_vat)
+    answer: dict[str, Any] = {"pages": [], "count": 0, "cut": False, "script": False}
+    seen = Seen()
+    if document.media_type == PDF:
+        answer = read_pages(path, document.name, seconds)
+    if document.media_type != PDF or needs_the_door(answer):
+        try:
+            seen = through_the_door(path, document.name)
+        except Refused as error:
+            message = str(error).removeprefix(f"{document.name!r} ")
+            raise DocumentUnreadable(document.name, error.code, message) from None
+    return understood(document, answer, seen, buyer=buyer, buyer_vat=buyer_vat)
 
 
 def check_file(document: Document, path: Path) -> None:
-    """Type and completeness: the file is there, is what arrived, is a PDF, and is not too large."""
+    """Type and completeness: the file is there, is what arrived, is of a type that is read, and is not too large."""
     name = document.name
     if document.size == 0:
         raise DocumentUnreadable(name, "empty", "is empty: ask the sender to send it again")
-    if document.media_type != "application/pdf":
+    if document.media_type not in READ:
         raise DocumentUnreadable(
             name,
             "wrong type",
-            f"is {document.media_type}, not a PDF, whatever its name says: ask the sender for the PDF",
+            f"is {document.media_type}, no invoice to read, whatever its name says: ask the sender for the PDF",
         )
     if document.size > BYTES:
         raise DocumentUnreadable(
@@ -174,18 +160,17 @@ def _unreadable(name: str, reason: str, pages: int = 0) -> DocumentUnreadable:
     return DocumentUnreadable(name, reason, message)
 
 
-def understood(document: Document, answer: dict[str, Any], *, buyer: str, buyer_vat: str) -> Reading:
-    """The reading of the worker's answer, with every reason for which a person should look."""
-    pages = answer["pages"]
-    words = sum(len(page["words"]) for page in pages)
-    pictures = sum(page.get("pictures", 0) for page in pages)
+def understood(document: Document, answer: dict[str, Any], seen: Seen, *, buyer: str, buyer_vat: str) -> Reading:
+    """The reading of what the worker and the door saw, with every reason for which a person should look."""
+    pages, doubts = _together(answer["pages"], seen.pages), list(seen.problems)
+    if seen.einvoice:
+        reading = said_by(seen.einvoice, buyer=buyer, buyer_vat=buyer_vat)
+    elif any(page["words"] for page in pages):
+        reading = read_invoice(pages, buyer=buyer, buyer_vat=buyer_vat)
+    else:
+        raise _unreadable(document.name, "no words" if pages else "no pages")
+    doubts += reading.doubts
     damaged = [page["number"] for page in pages if page.get("damaged")]
-    if words == 0 and pictures == 0:
-        raise _unreadable(document.name, "no pages")
-    reading = read_invoice(pages, buyer=buyer, buyer_vat=buyer_vat)
-    doubts = list(reading.doubts)
-    if words == 0:
-        doubts = [f"page 1 to {len(pages)} are pictures without text: read them by eye"]
     if answer["script"]:
         doubts.insert(0, "the file brings JavaScript, which an invoice does not need; it was not run")
     if answer["cut"]:
@@ -194,4 +179,13 @@ def understood(document: Document, answer: dict[str, Any], *, buyer: str, buyer_
         doubts.append(f"damaged and not read: page {', '.join(map(str, damaged))}")
     if reading.confidence < SURE and not doubts:
         doubts.append(f"read with a confidence of {reading.confidence:.2f}, below {SURE}")
-    return reading.model_copy(update={"doubts": doubts, "pages": answer["count"]})
+    return reading.model_copy(update={"doubts": doubts, "pages": max(answer["count"], len(pages))})
+
+
+def _together(worker: list[dict[str, Any]], door: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """Each page as the worker read it; where it found no words, as the door did."""
+    pages = {page["number"]: page for page in door}
+    for page in worker:
+        if page["words"] or page["number"] not in pages:
+            pages[page["number"]] = page
+    return [pages[number] for number in sorted(pages)]

@@ -37,6 +37,7 @@ Story = Literal[
     "sent-twice",  # the same number as another file, made again
     "unclear",  # no label for the total and sums that do not add up
     "credit",  # a credit note
+    "xml-differs",  # the e-invoice in the PDF names another account than the print
     "api-down",  # the ERP refuses to post it, for as long as one tries
     "api-flaky",  # the ERP fails twice, then posts
     "api-half",  # the ERP posts and then loses its answer
@@ -99,6 +100,8 @@ _ROWS: tuple[tuple[str, str, int, Story], ...] = (
     ("meridian-repairs", "meridian", 4, "api-flaky"), ("meridian-unclear", "meridian", 3, "unclear"),
     ("tyrol-kran", "tyrol", 3, "blocked"), ("quayside-lunch", "quayside", 3, "unknown-vendor"),
     ("blitz-reinigung", "blitz", 2, "unknown-vendor"), ("norrland-lang", "norrland", 37, "clean"),
+    ("brandt-zugferd", "brandt", 4, "clean"), ("brandt-zugferd-konto", "brandt", 3, "xml-differs"),
+    ("alpenblick-rechnung.xml", "alpenblick", 4, "clean"), ("hawthorne-scan.png", "hawthorne", 4, "clean"),
 )  # fmt: skip
 
 _EXTRA = {"sundries": {"fr": "Divers et frais selon accord"}, "freight": {"nl": "Brandstoftoeslag"}}
@@ -150,7 +153,7 @@ def draw_case(file: str, seller: Seller, count: int, story: Story, *, order_numb
     tax = (net * seller.tax).quantize(step, ROUND_HALF_UP)
     order = "" if story == "no-order" else f"PO-{45000 + order_number:06d}"
     return Case(
-        file=f"{file}.pdf", seller=seller, story=story, number=number_like(seller.pattern, issued.year, dice),
+        file=file if "." in file else f"{file}.pdf", seller=seller, story=story, number=number_like(seller.pattern, issued.year, dice),
         issued=issued, order=order, items=items, net=net, tax=tax, total=net + tax, layout=layout or seller.layout,
         script="javascript" in file,
     )  # fmt: skip

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
@@ -97,24 +97,33 @@ def deep_nesting() -> bytes:
 
 
 def with_script(document: bytes) -> bytes:
-    """The same document with JavaScript that runs on opening, as an incremental update of the file."""
+    """The same document with JavaScript that runs on opening."""
+    calls = b"app.alert\\('Please pay to our new account'\\); this.submitForm\\('http://localhost:9/'\\);"
+    script = b"<< /S /JavaScript /JS (%s) >>" % calls
+    return updated(document, lambda first: (b"/OpenAction %d 0 R" % first, script))
+
+
+def updated(document: bytes, make: Callable[[int], tuple[bytes, ...]]) -> bytes:
+    """The same document with more in it, as an incremental update of the file.
+
+    `make` is told the number of the first new object; it gives an entry for the catalog, and the objects.
+    """
     start = int(document.rsplit(b"startxref", 1)[1].split()[0])
     trailer = document.rsplit(b"trailer", 1)[1]
     root = int(trailer.split(b"/Root", 1)[1].split()[0])
     size = int(trailer.split(b"/Size", 1)[1].split()[0])
     catalog = document.split(b"\n%d 0 obj" % root, 1)[1].split(b"endobj", 1)[0].strip()
-    catalog = catalog[: catalog.rindex(b">>")] + b"/OpenAction %d 0 R >>" % size
-    calls = b"app.alert\\('Please pay to our new account'\\); this.submitForm\\('http://localhost:9/'\\);"
-    script = b"<< /S /JavaScript /JS (%s) >>" % calls
+    entry, *objects = make(size)
+    catalog = catalog[: catalog.rindex(b">>")] + entry + b" >>"
     body = bytearray(document.rstrip() + b"\n")
     places: list[int] = []
-    for number, item in ((root, catalog), (size, script)):
+    for number, item in enumerate([catalog, *objects], size - 1):
         places.append(len(body))
-        body += b"%d 0 obj\n%s\nendobj\n" % (number, item)
-    update = len(body)
-    body += b"xref\n%d 1\n%010d 00000 n \n%d 1\n%010d 00000 n \n" % (root, places[0], size, places[1])
+        body += b"%d 0 obj\n%s\nendobj\n" % (root if item is catalog else number, item)
+    update, more = len(body), b"".join(b"%010d 00000 n \n" % place for place in places[1:])
+    body += b"xref\n%d 1\n%010d 00000 n \n%d %d\n%s" % (root, places[0], size, len(objects), more)
     body += b"trailer\n<< /Size %d /Root %d 0 R /Prev %d >>\nstartxref\n%d\n%%%%EOF\n" % (
-        size + 1,
+        size + len(objects),
         root,
         start,
         update,

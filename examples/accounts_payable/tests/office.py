@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import importlib.util
 import shutil
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
+
+import pytest
 
 from backstay import App
 from backstay.testing import Harness, harness
@@ -14,6 +17,9 @@ from examples.accounts_payable.app import INVOICES, app, set_up, start_case
 from examples.accounts_payable.inbox_folder import InboxFolder
 from examples.accounts_payable.outcomes import Ending, actual
 
+recognises = pytest.mark.skipif(
+    importlib.util.find_spec("rapidocr") is None, reason="the extra 'ocr' is not installed: pip install 'backstay[ocr]'"
+)
 OUTAGE = "30s"
 """Longer than the process tries by itself, shorter than a breaker stays open."""
 

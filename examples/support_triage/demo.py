@@ -12,6 +12,7 @@ from typing import Final
 
 from backstay import Client, Models
 from backstay.ai.scripted import ScriptedModel
+from backstay.errors import OperatorError
 from examples.support_triage.app import arrive, assisted, set_up
 from examples.support_triage.arrivals import received
 from examples.support_triage.script import honest
@@ -65,7 +66,10 @@ async def _stands(client: Client, run: str) -> str:
 
 
 def main(home: str = HOME) -> None:
-    print("\n".join(asyncio.run(demonstrate(Path(home)))))
+    try:
+        print("\n".join(asyncio.run(demonstrate(Path(home)))))
+    except OperatorError as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

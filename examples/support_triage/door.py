@@ -77,6 +77,8 @@ def main(home: str = ".backstay/support", port: str = str(PORT)) -> None:
         asyncio.run(serve(Path(home), int(port)))
     except KeyboardInterrupt:
         print("closed")
+    except (BackstayError, OSError) as error:
+        sys.exit(f"error: {error}")
 
 
 if __name__ == "__main__":

@@ -243,6 +243,12 @@ class NeedsReview(NotRetryable):
     code = "REVIEW"
 
 
+class NotInstalled(NeedsReview):
+    """Raise from an action when this machine lacks something: the call waits in its queue, whatever its `on_failure`."""
+
+    code = "NOT_INSTALLED"
+
+
 class BudgetCrossed(NotRetryable):
     """What is asked for might use up more than is left; nothing was sent."""
 

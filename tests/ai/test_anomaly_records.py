@@ -75,6 +75,11 @@ def test_an_amount_is_compared_with_the_vendors_own() -> None:
     assert books.first(vendor="V-107", iban="DE0007", amount=800).chance > 0.02
 
 
+def test_an_amount_of_nothing_is_no_fraction_of_the_usual() -> None:
+    assert books.first(amount=0).reason == "amount 0.00 EUR is far below the usual 377.03 EUR of V-103 (37 records)"
+    assert "is a 3.8th of the usual" in books.first(amount=100).reason
+
+
 def test_a_new_account_of_a_known_vendor_is_told() -> None:
     found = books.first(iban="DE99 9999")
     assert (found.field, found.chance < 0.01) == ("iban", True)

@@ -42,12 +42,23 @@ async def check(payment: Payment) -> str:
 
 
 @workflow
+async def mistype(number: str) -> str:
+    return (await detect_payment({"number": number, "vendor": "V-1", "amuont": 5, "iban": "DE1", "note": "x"})).reason
+
+
+@workflow
 async def review(number: str) -> str:
     said = await task("fraud", show=number, form=Review)
     return await learn_payment(number, said.mark)
 
 
-app = App("anomalies", workflows=[check, review], suppliers=[payments])
+@workflow
+async def excuse(number: str) -> str:
+    """Nobody was asked."""
+    return await learn_payment(number, "normal")
+
+
+app = App("anomalies", workflows=[check, mistype, review, excuse], suppliers=[payments])
 
 
 async def pay(it: Harness, number: int, amount: float = 420, iban: str = "DE1", vendor: str = "V-102") -> Any:
@@ -67,6 +78,12 @@ def rows(it: Harness, query: str) -> list[Any]:
         return connection.execute(query).fetchall()
     finally:
         connection.close()
+
+
+async def test_a_field_that_is_missing_beside_one_that_is_not_known_is_named() -> None:
+    async with harness(app) as it:
+        said = await it.result(await it.start(mistype, number="R-1"))
+        assert said.endswith("; amount: missing; not looked at: amuont, note")
 
 
 async def test_an_unusual_payment_is_told_with_its_reason() -> None:
@@ -133,6 +150,19 @@ async def test_a_record_that_nobody_judged_cannot_be_marked() -> None:
         await it.complete(run, {"mark": "normal"}, by="ann")
         assert it.status(run) == "failed"
         assert "has no record 'R-7'" in str(it.events(run, "call_failed"))
+
+
+async def test_only_a_person_says_what_was_normal() -> None:
+    async with harness(app) as it:
+        await usual(it)
+        await pay(it, 100, amount=1300, iban="DE9")
+        run = await it.start(excuse, number="R-100")
+        assert it.status(run) == "failed"
+        assert it.events(run, "call_failed")[0].fault.type == "NotObserved"
+        run = await it.start(review, number="R-100")
+        await it.complete(run, {"mark": "normal"}, by="ann")
+        await it.result(run)
+        assert rows(it, 'SELECT "by" FROM anomaly_marks') == [("ann",)]
 
 
 async def test_an_account_of_another_vendor_is_told_however_many_there_are() -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from backstay import App, workflow
+from backstay import App, task, workflow
 from backstay.ai.documents.model import Document
 from backstay.ai.extraction import Extraction, Extractor, Learned
 from backstay.ai.extraction.fits import refit
@@ -17,6 +17,7 @@ from backstay.ai.extraction.learning import ENOUGH, Lesson, posterior
 from backstay.ai.extraction.scoring import shipped
 from backstay.store.steps import STEPS_FILE, StepFile
 from backstay.testing import Harness, harness
+from backstay.types import Sensitive
 
 
 class Invoice(BaseModel):
@@ -55,11 +56,42 @@ async def read_odd(document: dict):
 
 
 @workflow
-async def correct_odd(document: dict, right: Invoice):
+async def correct_odd(document: dict):
+    return await learn_odd(document, await task("review", form=Invoice))
+
+
+@workflow
+async def mend_odd(document: dict, right: Invoice):
+    """A person says the number alone; the rest is somebody else's word."""
+    said = await task("review", form=Number)
+    return await learn_odd(document, right.model_copy(update={"number": said.number}))
+
+
+@workflow
+async def invent_odd(document: dict, right: Invoice):
+    """Nobody was asked, and yet it teaches."""
     return await learn_odd(document, right)
 
 
-app = App("odd", workflows=[read_odd, correct_odd], suppliers=[invoice])
+class Number(BaseModel):
+    number: str
+
+
+class Trader(BaseModel):
+    vendor: Sensitive["pii"]
+    number: str
+
+
+trader = Extractor("trader", Trader)
+learn_trader = trader.learn
+
+
+@workflow
+async def correct_trader(document: dict):
+    return await learn_trader(document, await task("review", form=Trader))
+
+
+app = App("odd", workflows=[read_odd, correct_odd, mend_odd, invent_odd, correct_trader], suppliers=[invoice, trader])
 
 
 async def read(it: Harness, document: Document) -> Extraction[Invoice]:
@@ -68,7 +100,8 @@ async def read(it: Harness, document: Document) -> Extraction[Invoice]:
 
 
 async def correct(it: Harness, document: Document, right: Invoice) -> Learned:
-    run = await it.start(correct_odd, document=document.model_dump(mode="json"), right=right.model_dump(mode="json"))
+    run = await it.start(correct_odd, document=document.model_dump(mode="json"))
+    await it.complete(run, right.model_dump(mode="json"), by="maria")
     return Learned.model_validate(await it.result(run))
 
 
@@ -110,7 +143,8 @@ async def test_a_correction_survives_a_restart_and_is_kept_once() -> None:
         assert second.fields["number"].value == "700456"
         file = StepFile(Path(it.home))
         try:
-            assert [each.label for each in file.examples("odd", "person")] == ["Quillfeather Supplies Ltd"]
+            (kept,) = file.examples("odd", "person")
+            assert (kept.label, kept.by) == ("Quillfeather Supplies Ltd", "maria")
         finally:
             file.close()
 
@@ -118,7 +152,29 @@ async def test_a_correction_survives_a_restart_and_is_kept_once() -> None:
 async def test_what_is_kept_of_a_paper_are_labels_and_places_not_its_values() -> None:
     async with harness(app) as it:
         await correct(it, FIRST, RIGHT)
-        assert b"700123" not in (Path(it.home) / STEPS_FILE).read_bytes()
+        assert b"700123" not in b"".join(each.read_bytes() for each in Path(it.home).glob(f"{STEPS_FILE}*"))
+
+
+async def test_nothing_is_learned_that_no_person_said_in_the_case() -> None:
+    async with harness(app) as it:
+        told = {"document": FIRST.model_dump(mode="json"), "right": RIGHT.model_dump(mode="json")}
+        run = await it.start(invent_odd, **told)
+        assert it.status(run) == "failed"
+        assert it.events(run, "call_failed")[0].fault.type == "NotObserved"
+        run = await it.start(mend_odd, **told)
+        await it.complete(run, {"number": "700123"}, by="maria")
+        learned = Learned.model_validate(await it.result(run))
+        assert (learned.vendor, learned.places) == ("", ["number"])
+        assert (await read(it, paper("700456", date(2026, 4, 9), "88.50"))).vendor == ""
+
+
+async def test_a_private_sender_is_not_kept() -> None:
+    async with harness(app) as it:
+        run = await it.start(correct_trader, document=FIRST.model_dump(mode="json"))
+        await it.complete(run, {"vendor": "Quillfeather Supplies Ltd", "number": "700123"}, by="maria")
+        assert Learned.model_validate(await it.result(run)).vendor == ""
+        kept = b"".join(each.read_bytes() for each in Path(it.home).glob(f"{STEPS_FILE}*")).lower()
+        assert b"quillfeather" not in kept
 
 
 def test_a_few_papers_move_weights_a_little_and_many_move_them_far() -> None:

@@ -77,7 +77,8 @@ def test_a_folder_holds_pages_and_other_files_and_what_cannot_be_read_is_said(tm
     (tmp_path / "outside.md").write_text("the soup is outside", "utf-8")
     (folder / "link.md").symlink_to(tmp_path / "outside.md")
     base = KnowledgeBase("handbook", sources=[Folder(folder)], embeddings=None)
-    assert base.index(tmp_path, AT).unreadable == ["broken.pdf"]
+    (said,) = base.index(tmp_path, AT).unreadable
+    assert said.startswith("broken.pdf: is ")
     (soup,) = base.look_up(tmp_path, "soup", ME, 5).passages
     assert (soup.document, soup.title, soup.heading, soup.text) == (
         "canteen.html",
@@ -143,7 +144,10 @@ def site() -> Iterator[str]:
     class Site(BaseHTTPRequestHandler):
         def do_GET(self) -> None:
             there = self.path == "/prices"
-            self.send_response(200 if there else 404)
+            to = {"/old": "/prices", "/inside": "http://169.254.169.254/secrets", "/round": "/round"}.get(self.path)
+            self.send_response(301 if to else 200 if there else 404)
+            if to:
+                self.send_header("Location", to)
             self.end_headers()
             self.wfile.write(b"<h1>Prices</h1><p>A night costs 80 crowns.</p>" if there else b"")
 
@@ -167,6 +171,15 @@ def test_pages_are_fetched_and_one_that_is_away_is_not_forgotten(tmp_path: Path,
     with pytest.raises(ConnectionError, match="answered 404"):
         base.index(tmp_path, AT)
     assert best(base, tmp_path, "crowns") == f"{site}/prices"
+
+
+def test_a_page_that_has_moved_is_followed_on_its_own_server_only(tmp_path: Path, site: str) -> None:
+    base = base_of(tmp_path, Pages([f"{site}/old"]))
+    assert best(base, tmp_path, "crowns") == f"{site}/old"
+    with pytest.raises(NotRetryable, match="leads to another place, 'http://169"):
+        Pages([f"{site}/inside"]).survey()
+    with pytest.raises(NotRetryable, match="leads on more than"):
+        Pages([f"{site}/round"]).survey()
 
 
 def test_two_documents_of_one_name_are_refused(tmp_path: Path, folder: Path) -> None:

@@ -59,7 +59,10 @@ async def test_a_model_is_asked_only_where_the_step_is_not_sure() -> None:
         assert "model" not in found["by"]
 
 
-async def test_agreement_is_not_sure_before_it_was_seen_to_be_right(local: Any) -> None:
+async def test_agreement_is_not_sure_before_it_was_seen_to_be_right(
+    local: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(intent, "review", 1.0)
     reply = f'{{"label": "{local.label}"}}'
     async with harness(app_of(reply, reply)) as it:
         first = await judged(it)
@@ -75,6 +78,7 @@ async def test_agreement_is_not_sure_before_it_was_seen_to_be_right(local: Any) 
         later = await judged(it, DOUBTFUL + " ")
         assert (later["value"], later["sure"]) == (local.label, local.label != intent.task.none)
         assert later["confidence"] > first["confidence"]
+        assert (first["review"], later["review"]) == (False, later["sure"])  # what is sure is drawn for a look, too
 
 
 async def test_disagreement_lowers_confidence_and_goes_to_a_person_who_is_learned_from(local: Any) -> None:

@@ -48,7 +48,17 @@ async def invent(mail: Mail) -> str:
     return kept.by
 
 
-app = App("desk", workflows=[triage, invent], suppliers=[intent])
+@workflow
+async def boast(mail: Mail) -> str:
+    """A person says what it is, and the answer that is counted was never given."""
+    said = await task("triage", show=mail, form=Said)
+    answer = await classify_intent(mail.text)
+    return (
+        await learn_intent(mail.text, said.intent, answer.model_copy(update={"value": said.intent, "sure": True}))
+    ).by
+
+
+app = App("desk", workflows=[triage, invent, boast], suppliers=[intent])
 PARCEL = "Courier lost parcel near gate"
 PARCELS = [
     "Parcel missing, courier found gate locked", "Courier left parcel outside gate", "Lost parcel: courier blames gate",
@@ -111,6 +121,17 @@ async def test_a_step_learns_only_what_a_person_said_in_the_case() -> None:
         file.close()
 
 
+async def test_an_answer_is_counted_only_if_the_step_gave_it_in_the_case() -> None:
+    async with harness(app) as it:
+        run = await it.start(boast, mail={"text": PARCEL})
+        await it.complete(run, {"intent": "bug"}, by="maria")
+        assert it.status(run) == "failed"
+        assert "has not given this answer" in str(it.events(run, "call_failed")[0].fault)
+        file = file_of(it)
+        assert file.outcomes("intent") == file.examples("intent", "person") == []
+        file.close()
+
+
 async def test_a_step_knows_private_values_by_pseudonyms_only() -> None:
     async with harness(app) as it:
         run = await it.start(
@@ -118,7 +139,7 @@ async def test_a_step_knows_private_values_by_pseudonyms_only() -> None:
         )
         await it.complete(run, {"intent": "bug"}, by="maria")
         assert (await it.result(run)).startswith("bug by maria")
-        assert b"osterkamp" not in (it.home / STEPS_FILE).read_bytes()
+        assert b"osterkamp" not in b"".join(each.read_bytes() for each in it.home.glob(f"{STEPS_FILE}*"))
         with step_file(it.home) as file:
             assert file is not None
             (example,) = file.examples("intent", "person")

@@ -55,7 +55,8 @@ def test_one_that_was_not_indexed_says_so(cli: Cli, home: Path) -> None:
 
 def test_index_reads_what_is_new_and_list_counts_what_one_may_read(cli: Cli, home: Path) -> None:
     done = cli("knowledge", "index", "office.py", "handbook", "--json").json
-    assert (done["read"], done["gone"], done["unreadable"]) == (3, 0, ["scan.pdf"])
+    assert (done["read"], done["gone"]) == (2, 0)
+    assert done["unreadable"][0].startswith("scan.pdf: is ")
     assert "It was up to date." in cli("knowledge", "index", "office.py").out
     (Path("docs") / "leave.md").unlink()
     assert "1 gone" in cli("knowledge", "index", "office.py").out
@@ -85,3 +86,34 @@ def test_a_base_that_is_not_there_is_named_with_those_that_are(cli: Cli, home: P
     answer = cli("knowledge", "index", "office.py", "manual")
     assert answer.code != 0
     assert "has no knowledge base 'manual'; it has handbook" in answer.err
+
+
+def test_a_folder_that_is_not_there_and_one_without_a_fitting_file_say_so(cli: Cli, home: Path) -> None:
+    Path("empty").mkdir()
+    Path("office.py").write_text(APP.replace('Folder("docs")', 'Folder("empty")'), "utf-8")
+    shown = cli("knowledge", "index", "office.py")
+    assert "no file in 'empty' fits '**/*'" in shown.out
+    assert "up to date" not in shown.out
+    found = cli("knowledge", "search", "office.py", "handbook", "leave").out
+    assert "It may not be here: there is nothing to read here." in found
+    assert "citation" not in found
+    Path("empty").rmdir()
+    answer = cli("knowledge", "index", "office.py")
+    assert answer.code == 3
+    assert "there is no folder 'empty' to read documents from" in answer.err
+
+
+def test_a_long_passage_is_shortened_unless_it_is_wanted_whole(cli: Cli, home: Path) -> None:
+    (Path("docs") / "leave.md").write_text(f"# Leave\n\n{'Thirty days of leave. ' * 9}Lastly.\n", "utf-8")
+    cli("knowledge", "index", "office.py")
+    ask = ("knowledge", "search", "office.py", "handbook", "leave")
+    assert "Lastly" not in cli(*ask).out
+    assert "Lastly" in cli(*ask, "--whole").out
+    assert "Lastly" in cli(*ask, "--json").json["passages"][0]["text"]
+
+
+def test_one_of_several_bases_must_be_named(cli: Cli, home: Path) -> None:
+    second = 'manual = KnowledgeBase("manual", sources=[Folder("docs")], embeddings=None)\n\n@workflow'
+    text = APP.replace("@workflow", second).replace("[handbook])", "[handbook, manual])")
+    Path("office.py").write_text(text, "utf-8")
+    assert "several knowledge bases, name one of them: handbook, manual" in cli("knowledge", "index", "office.py").err

@@ -176,8 +176,13 @@ def test_a_narrow_log_keeps_the_number_of_a_line_with_its_word(
 def test_what_is_printed_can_be_typed_here(cli: Cli, claim: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     claim()
     monkeypatch.delenv("UV_RUN_RECURSION_DEPTH", raising=False)
-    for found, typed in ((None, "`uv run backstay show ITEM`"), ("/somewhere/backstay", "`backstay show ITEM`")):
+    for called, found, typed in (
+        ("pytest", None, "`uv run backstay show ITEM`"),
+        ("env/bin/backstay", None, "`env/bin/backstay show ITEM`"),
+        ("env/bin/backstay", "/somewhere/backstay", "`backstay show ITEM`"),
+    ):
         screen.typed.cache_clear()
+        monkeypatch.setattr("sys.argv", [called])
         monkeypatch.setattr("shutil.which", lambda name, found=found: found)
         assert typed in cli("inbox").out
     screen.typed.cache_clear()

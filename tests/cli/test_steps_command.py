@@ -9,6 +9,7 @@ import pytest
 from typed import Cli
 
 APP = """
+from typing import Literal
 from pydantic import BaseModel
 from backstay import App, task, workflow
 from backstay.ai.classifying import Classifier
@@ -25,7 +26,7 @@ intent = Classifier("intent", labels=list(EXAMPLES), examples=EXAMPLES, target=0
 classify_intent, learn_intent = intent.classify, intent.learn
 
 class Said(BaseModel):
-    intent: str
+    intent: Literal["billing", "bug", "cancellation", "none of these"]
 
 @workflow
 async def triage(mail: str) -> str:
@@ -72,6 +73,17 @@ def test_a_store_without_steps_says_how_it_would_have_one(cli: Cli, project: Pat
     assert cli("steps", "fit", "intent").code == 3
 
 
+def test_a_form_with_the_labels_lists_them_and_refuses_a_slip_of_the_pen(cli: Cli, desk: Path) -> None:
+    run = cli("start", "desk.py:triage", "--input=mail=Courier lost parcel near gate", "--json").json["run"]
+    shown = cli("show", run).out
+    assert all(label in shown for label in ("billing", "bug", "cancellation", "none of these"))
+    refused = cli("done", run, "--form", "intent=rhubarb")
+    assert (refused.code, "intent" in refused.err) == (6, True)
+    assert cli("done", run, "--form", "intent=none of these").code == 0
+    assert cli("start", "desk.py:triage", "--input=mail=Why this fee on my bill").code == 0
+    assert cli("runs", "--json").json[-1]["status"] == "finished"
+
+
 def test_the_list_and_the_report_say_how_a_step_does(cli: Cli, asked: str) -> None:
     (step,) = cli("steps", "list", "--json").json
     assert (step["step"], step["fit"], step["accepted_by"]) == ("intent", 1, "the code")
@@ -86,7 +98,7 @@ def test_the_list_and_the_report_say_how_a_step_does(cli: Cli, asked: str) -> No
     assert report["drift"]["labels"] is None
     told = cli("steps", "report").out
     assert "answers   3, sure 2 (66.7%); target 80.0%" in told
-    assert "not known with 3 answers of this fit" in told
+    assert "is known from 50 answers of this fit on; so far: 3" in told
 
 
 def test_a_fit_answers_only_when_it_was_accepted_and_an_older_one_comes_back(cli: Cli, asked: str) -> None:
@@ -99,9 +111,51 @@ def test_a_fit_answers_only_when_it_was_accepted_and_an_older_one_comes_back(cli
     assert "accepted by maria" in cli("steps", "accept", "intent", "2", "--as", "maria").out
     (step,) = cli("steps", "list", "--json").json
     assert (step["fit"], step["accepted_by"], step["waiting_examples"]) == (2, "maria", 0)
+    assert cli("steps", "report", "--json").json[0]["drift"]["answers"] == 0
+    assert cli("start", "desk.py:triage", "--input=mail=Why this fee on my bill").code == 0
+    (report,) = cli("steps", "report", "--json").json
+    assert (report["drift"]["answers"], report["drift"]["needed"]) == (1, 50)
     assert cli("steps", "accept", "intent", "1", "--json").json["version"] == 1
     assert cli("steps", "accept", "intent", "9").code == 3
     assert cli("steps", "list", "--json").json[0]["fit"] == 1
+
+
+def test_a_fit_of_nothing_new_says_so_and_is_not_offered(cli: Cli, desk: Path) -> None:
+    assert cli("start", "desk.py:triage", "--input=mail=I was charged twice, see the invoice").code == 0
+    made = cli("steps", "fit", "intent").out
+    assert "Nothing new: fit 1 of intent, from 21 examples, answers already, right in" in made
+    assert "accept" not in made
+    (desk / "same.csv").write_text("text,label\nThe app crashes,bug\n", "utf-8")
+    assert cli("steps", "examples", "intent", "--import", "same.csv").code == 0
+    assert cli("steps", "list", "--json").json[0]["waiting_examples"] == 1
+    assert "Nothing new" in cli("steps", "fit", "intent").out
+    assert cli("steps", "list", "--json").json[0]["waiting_examples"] == 0
+    (desk / "more.csv").write_text("text,label\nThe courier lost it,bug\n", "utf-8")
+    assert cli("steps", "examples", "intent", "--import", "more.csv").code == 0
+    for _ in range(2):  # the same fit again is offered again, against what is in use
+        made = cli("steps", "fit", "intent").out
+        assert "now in use (1)" in made
+        assert "7 -> 8" in made
+        assert "steps accept intent 2" in made
+    assert cli("steps", "accept", "intent", "2").code == 0
+    assert "Nothing new: fit 2 of intent" in cli("steps", "fit", "intent").out
+
+
+def test_a_fit_of_too_few_examples_is_offered_with_a_warning_only(cli: Cli, desk: Path) -> None:
+    (desk / "desk.py").write_text(APP.replace("examples=EXAMPLES", "examples={'bug': ['The app crashes']}"), "utf-8")
+    assert cli("start", "desk.py:triage", "--input=mail=The app crashes").code == 0
+    assert (
+        "Nothing new: fit 1 of intent, from 1 examples, answers already, sure of nothing."
+        in cli("steps", "fit", "intent").out
+    )
+    told = cli("steps", "report").out
+    assert "not known: this fit has no held-out answers to compare its 1 answers with" in told
+    (desk / "more.csv").write_text("text,label\nCharged twice,billing\n", "utf-8")
+    assert cli("steps", "examples", "intent", "--import", "more.csv").code == 0
+    made = cli("steps", "fit", "intent").out
+    assert "0 -> 1" in made
+    assert made.index("sure of nothing") < made.index("steps accept intent 2")
+    assert "sure of nothing" in cli("steps", "accept", "intent", "2").out
 
 
 def test_examples_are_imported_from_csv_and_json_lines_and_a_bad_row_is_named(cli: Cli, asked: str, desk: Path) -> None:

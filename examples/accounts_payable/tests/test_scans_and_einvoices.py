@@ -150,6 +150,6 @@ async def test_without_anything_that_recognises_text_the_reason_names_the_extra(
     try:
         with pytest.raises(DocumentUnreadable, match=r"pip install 'backstay\[ocr\]'") as caught:
             read(tmp_path, "scan.png", (INVOICES / "hawthorne-scan.png").read_bytes())
-        assert caught.value.reason == "DOCUMENT_NEEDS_OCR"
+        assert caught.value.reason == "DOCUMENT_READER_MISSING"
     finally:
         await reader.close()

@@ -10,7 +10,10 @@ from pathlib import Path
 import pytest
 
 from backstay.ai.steps import fit_again
+from backstay.engine.application import LOCK_FILE, take_lock
 from backstay.store.steps import step_file
+from examples.support_triage import door
+from examples.support_triage import send as sending
 from examples.support_triage.app import triaging
 from examples.support_triage.door import smtp_door
 from examples.support_triage.intents import intent
@@ -67,6 +70,29 @@ async def test_a_mail_over_smtp_becomes_a_ticket_in_the_queue_that_the_step_is_s
         assert (ticket["intent"], ticket["queue"]) == ("billing", "billing")
         await it.fills_in("billing", verdict="answer", text="Here it is.")
         assert (await it.ending(run))["intent"] == "billing"
+
+
+async def test_a_mail_in_a_file_is_sent_to_the_door_by_a_command(
+    home: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    file = Path(sending.__file__).with_name("mails") / "6-broken-wheel.eml"
+    async with desk(home, triaging) as it, smtp_door(it.it.client) as port:
+        await asyncio.to_thread(sending.main, str(file), str(port))
+        await it.it.settle()
+        assert len(it.helpdesk.listed("tickets")) == 1
+    assert f"sent to {SENDER}" in capsys.readouterr().out
+    with pytest.raises(SystemExit, match="not sent: "):
+        sending.main(str(file), str(port))
+
+
+def test_a_store_that_another_program_has_is_one_line_and_no_traceback(home: Path) -> None:
+    home.mkdir()
+    lock = take_lock(home / LOCK_FILE)
+    try:
+        with pytest.raises(SystemExit, match="error: the store in .* is in use by process"):
+            door.main(str(home), "0")
+    finally:
+        lock.close()
 
 
 async def test_the_promise_of_an_enterprise_is_kept_by_a_timer_that_escalates(home: Path) -> None:

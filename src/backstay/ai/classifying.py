@@ -11,7 +11,7 @@ import hashlib
 import re
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Any, Final, Literal, TypeAlias, cast
 
 from pydantic import BaseModel, Field
 
@@ -19,9 +19,9 @@ from backstay.actions import Action, CallContext
 from backstay.ai.fitting import Answer, Fit, Task
 from backstay.ai.judged import Judged
 from backstay.ai.learning import EVIDENCE, Example, learn
-from backstay.ai.observations import Case
+from backstay.ai.observations import Case, NotObserved
 from backstay.ai.steps import Answering, Learning
-from backstay.errors import AuthorError, NotRetryable
+from backstay.errors import AuthorError, InvalidInput, NotRetryable
 from backstay.store.steps import Labelled, Outcome
 from backstay.types import IdempotencyKey, iso
 
@@ -48,7 +48,7 @@ class Classifier:
     """A step that tells labels apart: `App(suppliers=[intent])`, `answer = await classify_intent(text)`.
 
     name: unique in its application; the actions are `classify_NAME` and `learn_NAME`. labels: each with what it means, "" where
-    its name says it. examples: (text, label) pairs, or texts by label; five of a label are enough to begin with. target: the
+    its name says it. examples: (text, label) pairs, or texts by label; five of each, twenty in all, are enough to begin. target: the
     share of answers that must be right where it is sure. none: the answer where no label fits; it may have examples too.
     embeddings: "local" for weights that are on the machine, if there are any; None for words alone; or an embedder.
     review: the share of sure answers that is drawn for a person to look at. Raises AuthorError naming what does not fit.
@@ -63,14 +63,9 @@ class Classifier:
     ) -> None:  # fmt: skip
         self.name, self.review = name, review
         self._embeddings: Any = embeddings
-        told = dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(labels, "")
-        pairs = (
-            examples
-            if not isinstance(examples, Mapping)
-            else [(text, label) for label in examples for text in examples[label]]
-        )
-        self.task = Task(labels=told, target=target, none=none)
-        self._examples = [Example(text, label) for text, label in pairs]
+        what = f"{self.kind} {name!r}"
+        self.task = Task(labels=_told(labels, what), target=target, none=none)
+        self._examples = _examples(examples, what)
         self._check()
 
     def _check(self) -> None:
@@ -81,11 +76,16 @@ class Classifier:
             raise AuthorError(f"{what}: labels: there must be two or more to tell apart")
         if self.task.none in self.task.labels:
             raise AuthorError(f"{what}: none: {self.task.none!r} is a label too")
+        for name, share in (("target", self.task.target), ("review", self.review)):
+            if isinstance(share, bool) or not isinstance(share, int | float):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise AuthorError(f"{what}: {name}: a number, not {share!r:.80}")
         if not 0.5 <= self.task.target < 1:
             raise AuthorError(f"{what}: target: a share of right answers from 0.5 to below 1, not {self.task.target}")
         if not 0 <= self.review <= 1:
             raise AuthorError(f"{what}: review: a share from 0 to 1, not {self.review}")
         known = {*self.task.labels, self.task.none}
+        if isinstance(self._embeddings, str) and self._embeddings != "local":
+            raise AuthorError(f"{what}: embeddings: 'local', None or an embedder, not {self._embeddings!r}")
         if wrong := sorted({each.label for each in self._examples} - known):
             raise AuthorError(f"{what}: examples: {wrong[0]!r} is no label; there are {', '.join(sorted(known))}")
 
@@ -134,6 +134,8 @@ class Classifier:
 
     def try_on(self, texts: Sequence[str]) -> list[Answer]:
         """What the examples of the code alone would let it say of texts: to try a step before it runs, and to test it."""
+        if isinstance(texts, str) or not all(isinstance(each, str) for each in texts):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise InvalidInput(f"texts: a list of texts, not {texts!r:.80}", {"texts": "is no list of texts"})
         return self._tried.answers(texts, self.learning.embedder)
 
     @cached_property
@@ -165,6 +167,10 @@ class Classifier:
             raise NotRetryable(f"label: {label!r} is none of {known}")
         case = Case(context)
         person, _ = case.answered(label)
+        if answer is not None and not case.gave(
+            (self.classify.name, f"weigh_{self.name}"), answer.model_dump(mode="json")
+        ):
+            raise NotObserved("answer: the step has not given this answer in this case")
         file, at = self.learning.file(context.home), iso(context.now)
         said = Labelled(text=case.clean(text), label=label, origin="person", by=person, run=context.run, at=at)
         file.add(self.name, {key: said})
@@ -175,6 +181,35 @@ class Classifier:
             run=context.run, at=at,
         ))  # fmt: skip
         return Learned(label=label, by=person, right=answer.value == label)
+
+
+def _told(labels: Mapping[str, str] | Sequence[str], what: str) -> dict[str, str]:
+    """Labels with what they mean."""
+    listed = [] if isinstance(labels, str) else list(labels)
+    if isinstance(labels, str) or any(not isinstance(each, str) or not each.strip() for each in listed):  # pyright: ignore[reportUnnecessaryIsInstance]
+        raise AuthorError(f"{what}: labels: a list of names, or names with what they mean, not {labels!r:.80}")
+    if twice := next((each for each in listed if listed.count(each) > 1), None):
+        raise AuthorError(f"{what}: labels: {twice!r} is there twice")
+    return dict(labels) if isinstance(labels, Mapping) else dict.fromkeys(listed, "")
+
+
+def _examples(given: Sequence[tuple[str, str]] | Mapping[str, Sequence[str]], what: str) -> list[Example]:
+    """Labelled texts, from either form."""
+    if isinstance(given, Mapping):
+        if single := next((label for label, texts in given.items() if isinstance(texts, str)), None):
+            raise AuthorError(f"{what}: examples: {single!r} needs a list of texts")
+        pairs: list[Any] = [(text, label) for label, texts in given.items() for text in texts]
+    else:
+        pairs = list(given)
+    if (wrong := next((each for each in pairs if not _is_pair(each)), None)) is not None:
+        raise AuthorError(f"{what}: examples: (text, label) pairs, not {wrong!r:.80}")
+    if (empty := next((label for text, label in pairs if not text.strip()), None)) is not None:
+        raise AuthorError(f"{what}: examples: one of {empty!r} has no text")
+    return [Example(text, label) for text, label in pairs]
+
+
+def _is_pair(each: Any) -> bool:
+    return isinstance(each, tuple | list) and [*map(type, cast("list[Any]", each))] == [str, str]
 
 
 def drawn(share: float, *what: str) -> bool:

@@ -66,6 +66,8 @@ class Template(Generic[F]):
             raise AuthorError(
                 f"template {name!r}: a name has letters, digits and _, begins with a letter, and is short"
             )
+        if not (isinstance(fields, type) and issubclass(fields, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise AuthorError(f"template {name!r}: fields: a pydantic model, not {fields!r:.80}")
         self.name, self.fields, self.model = name, fields, model
         self.parts = {"to": to, "subject": subject, "body": body}
         for part, text in self.parts.items():
@@ -128,22 +130,34 @@ class Template(Generic[F]):
         if empty:
             missing = dict.fromkeys(empty, "is empty, and the text needs it")
             raise InvalidInput(f"input of template {self.name!r} does not fit: {', '.join(empty)}: empty", missing)
-        filled = {
-            part: text.format(**{field: getattr(values, field) for field in needed})
-            for part, text in self.parts.items()
-        }
+        told = {field: getattr(values, field) for field in needed}
+        filled = {part: self._filled(part, text, told) for part, text in self.parts.items()}
         one_line = {part: " ".join(filled[part].split()) for part in ("to", "subject")}
         return _draft(
             self.name, one_line["to"], one_line["subject"], filled["body"], list(sources), f"template {self.name}"
         )
 
+    def _filled(self, part: str, text: str, told: dict[str, Any]) -> str:
+        try:
+            return text.format(**told)
+        except (ValueError, TypeError) as error:
+            named = ", ".join(_named(self.name, part, text))
+            raise InvalidInput(
+                f"template {self.name!r}: {part} cannot be written with {named}: {error}", {part: "does not fit"}
+            ) from None
+
 
 def _named(name: str, part: str, text: str) -> list[str]:
     """The fields that a text names."""
     try:
-        found = [field for _, field, _, _ in string.Formatter().parse(text) if field is not None]
+        pieces = list(string.Formatter().parse(text))
     except ValueError as error:
         raise AuthorError(f"template {name!r}: {part}: {error}") from None
+    if nested := next((form for _, _, form, _ in pieces if form and "{" in form), None):
+        raise AuthorError(
+            f"template {name!r}: {part}: the format {nested!r} names a field, and only fixed formats are read"
+        )
+    found = [field for _, field, _, _ in pieces if field is not None]
     if wrong := next((field for field in found if not field.isidentifier()), None):
         raise AuthorError(f"template {name!r}: {part}: {{{wrong}}} is not the name of a field")
     return found

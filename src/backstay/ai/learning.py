@@ -1,4 +1,4 @@
-"""Learns a fit from labelled examples: five of a label are enough to begin with, thousands make it better.
+"""Learns a fit from labelled examples: five of each label, twenty in all, are enough to begin, thousands make it better.
 
 Which mix of words and meaning, and how smooth, is chosen by what a fit says of examples that it was not shown; so are its
 confidence and its thresholds. How texts look that belong to no label is learned by leaving out whole labels. Deterministic.
@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, replace
@@ -24,7 +25,7 @@ from backstay.types import Json
 if TYPE_CHECKING:
     from backstay.ai.embeddings import Embedder
 
-ALGORITHM: Final = 1
+ALGORITHM: Final = 2
 """Counted up when the same examples lead to another fit: the digest of a fit says all that it came from."""
 
 MIXES: Final = (0.8, 0.9, 0.7, 1.0, 0.0)
@@ -289,9 +290,8 @@ def _trust(
     belongs = truth < data.count
     count = int(belongs.sum())
     if count < EVIDENCE:
-        trust = replace(
-            fit.trust, sharpness=8.0, scale=Logistic(np.zeros(1), -60.0), limits=(NEVER,) * (data.count + 1)
-        )
+        guess = Logistic(np.zeros(1), -math.log(data.count))  # as likely right as any of the labels, and none of them
+        trust = replace(fit.trust, sharpness=8.0, scale=guess, limits=(NEVER,) * (data.count + 1))
         return trust, {"evidence": f"{count} examples say too little about it: {EVIDENCE} are needed"}
     held, left = solved.held_out[:own, : data.count], solved.unlike[:own, : data.count]
     sharpness, _ = sharpness_of(held[belongs], truth[belongs].tolist())

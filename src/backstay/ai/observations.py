@@ -103,6 +103,22 @@ class Case:
                 return event.by, event.command
         raise NotObserved("no person has said this in a task of this case")
 
+    def said(self) -> Iterator[tuple[str, Json]]:
+        """What persons said in tasks of the case, newest first: who, and each value that they gave."""
+        for event in reversed(self._events):
+            if isinstance(event, ev.TaskCompleted):
+                yield from ((event.by, leaf) for leaf in _leaves(event.value))
+
+    def gave(self, actions: Collection[str], value: Json) -> bool:
+        """Whether one of these actions, or a workflow that the case started, gave this value."""
+        for event in self._events:
+            if isinstance(event, ev.CallReturned):
+                if event.action in actions and event.result == value:
+                    return True
+            elif isinstance(event, ev.ChildEnded) and event.status == "finished" and _holds(event.result, value):
+                return True
+        return False
+
     @property
     def approvers(self) -> tuple[str, ...]:
         """Who approved the call; empty where nobody was asked."""
@@ -115,9 +131,18 @@ class Case:
 
 def _holds(value: Json, said: Json) -> bool:
     """Whether a value is or contains another as a whole."""
+    if value == said:
+        return True
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return any(_holds(each, said) for each in inner)
+
+
+def _leaves(value: Json) -> Iterator[Json]:
     if isinstance(value, dict | list):
-        return any(_holds(each, said) for each in (value.values() if isinstance(value, dict) else value))
-    return value == said
+        for each in value.values() if isinstance(value, dict) else value:
+            yield from _leaves(each)
+    else:
+        yield value
 
 
 def observations(events: Sequence[Event]) -> Iterator[Observation]:

@@ -17,7 +17,7 @@ from pydantic import BaseModel
 from backstay.actions import Action, CallContext, action
 from backstay.ai.asking import ask_model
 from backstay.ai.calibration import wilson
-from backstay.ai.classifying import Classifier
+from backstay.ai.classifying import Classifier, drawn
 from backstay.ai.judged import Judged
 from backstay.ai.shipped import Shipped
 from backstay.ai.transcripts import Allowance, Message
@@ -91,7 +91,7 @@ class SecondOpinion:
         counted = f"{right} of {len(seen)} such answers were right when people looked"
         return Judged[str](
             value=local.value, confidence=round((right + 2 * before) / (len(seen) + 2), 4), sure=sure,
-            by=f"{local.by} {mark}", why=f"{by} says {said!r}{' too' if agreed else ''}; {counted}",
+            by=f"{local.by} {mark}", review=sure and drawn(self.of.review, self.of.name, context.run, reply), why=f"{by} says {said!r}{' too' if agreed else ''}; {counted}",
         )  # fmt: skip
 
     def _label(self, reply: str) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, cast
 
@@ -93,11 +93,15 @@ class Learning:
         return file
 
     def _read(self, file: StepFile, current: Fitted | None, now: str) -> Answering:
+        of_code = digest_of(self.task, distinct(self.examples), self.embedder)
         if current is not None:
             fit = Fit.of_bytes(file.content(self.name, current.version))
-            of_code = digest_of(self.task, distinct(self.examples), self.embedder)
             if fit.task == self.task and (current.origin == "person" or current.digest == of_code):
                 return Answering(fit, current.version)
+        for each in file.fits(self.name):
+            if each.digest == of_code:  # another program with other code took its turn
+                file.accept(self.name, each.version, at=now, by=CODE)
+                return Answering(Fit.of_bytes(file.content(self.name, each.version)), each.version)
         lesson = learn(self.task, self.examples, self.embedder, cached(file, self.embedder))
         version = file.add_fit(
             self.name, digest=lesson.fit.digest, origin="code", at=now, by=CODE, report=lesson.fit.report,
@@ -171,12 +175,13 @@ def fit_again(file: StepFile, name: str, embedder: Embedder | None, *, by: str, 
     version = file.add_fit(
         name, digest=lesson.fit.digest, origin="person", at=at, by=by, report=report, content=lesson.fit.as_bytes()
     )
-    return next(each for each in file.fits(name) if each.version == version)
+    # A fit that came of the same before keeps its version; it is compared with what is in use now.
+    return replace(next(each for each in file.fits(name) if each.version == version), report=report)
 
 
 def compared(current: Fitted, report: Mapping[str, Json]) -> dict[str, Json]:
     """How the fit in use stands against a new one, and which labels change."""
-    before, after = current.report.get("by_label") or {}, report.get("by_label") or {}
+    before, after = (_by_label(each) for each in (current.report, report))
     changes: dict[str, Json] = {}
     for label in dict.fromkeys([*before, *after]):
         one, other = before.get(label, {}), after.get(label, {})
@@ -187,6 +192,15 @@ def compared(current: Fitted, report: Mapping[str, Json]) -> dict[str, Json]:
         what: current.report.get(what) for what in ("accuracy", "coverage", "sure_accuracy", "at_least", "examples")
     }
     return {"version": current.version, **numbers, "changed": changes}
+
+
+def _by_label(report: Mapping[str, Json]) -> dict[str, dict[str, Json]]:
+    """How a fit does with each label; of one with too few examples only how many there are."""
+    told: dict[str, dict[str, Json]] = report.get("by_label") or {}
+    return {
+        label: {**told.get(label, {}), "examples": count}
+        for label, count in (report.get("examples_by_label") or {}).items()
+    }
 
 
 def _since(old: Fit, new: Mapping[str, str], held_out: Mapping[str, str], embedder: Embedder | None) -> dict[str, Json]:

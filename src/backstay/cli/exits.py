@@ -32,6 +32,7 @@ BY_ERROR: Final[dict[str, int]] = {
     "CONFLICT": CONFLICT,
     "REQUEST": CONFLICT,
     "INVALID": INVALID,
+    "NOT_RETRYABLE": INVALID,
     "LOCKED": STORE,
     "UNAVAILABLE": STORE,
     "FENCED": STORE,

@@ -20,6 +20,9 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
+SHOWN = 160
+"""Characters of a passage on the screen."""
+
 FileName = Annotated[str, typer.Argument(metavar="FILE", help="FILE or FILE:NAME of the application that has it.")]
 BaseName = Annotated[str, typer.Argument(metavar="BASE", help="Name of a knowledge base.")]
 
@@ -59,6 +62,7 @@ def list_(by: By = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> No
 @app.command()
 def index(file: FileName, base: BaseName = "", home: Home = DEFAULT_HOME, as_json: AsJson = False) -> None:
     """Bring a knowledge base up to date: read what is new or has changed, forget what is gone. It may be interrupted."""
+    from backstay.ai.knowledge import Folder
     from backstay.cli import screen
     from backstay.cli.stores import signed_in
     from backstay.store.clock import Clock
@@ -74,8 +78,11 @@ def index(file: FileName, base: BaseName = "", home: Home = DEFAULT_HOME, as_jso
         f"{found.name}: {done.read} document(s) read, {done.gone} gone, {done.embedded} passage(s) embedded.", "bold"
     )
     for name in done.unreadable:
-        screen.say(f"{name} has no text that can be read", "yellow")
-    if not (done.read or done.gone):
+        screen.say(name, "yellow")
+    empty = [each.emptiness for each in found.sources if isinstance(each, Folder) and each.emptiness]
+    for each in empty:
+        screen.say(each, "yellow")
+    if not (done.read or done.gone or done.unreadable or empty):
         screen.say("It was up to date.")
 
 
@@ -85,6 +92,7 @@ def search(
     base: BaseName,
     query: Annotated[str, typer.Argument(metavar="QUERY", help="A question, or words.")],
     most: Annotated[int, typer.Option("--limit", "-n", min=1, max=50, help="At most so many passages.")] = 5,
+    whole: Annotated[bool, typer.Option("--whole", help="Show all of each passage.")] = False,
     by: By = "",
     home: Home = DEFAULT_HOME,
     as_json: AsJson = False,
@@ -103,13 +111,20 @@ def search(
         screen.hint(f"backstay knowledge index {file} {found.name}")
         return
     verdict = "It is here" if answer.sure else "It may not be here"
-    screen.say(f"{verdict} ({answer.in_base:.0%}). {answer.why}", "bold green" if answer.sure else "bold yellow")
-    table = screen.table("citation", "headings", "passage", flexible="passage")
-    screen.rows(
-        table, [(each.citation, " > ".join(each.heading), " ".join(each.text.split())) for each in answer.passages]
-    )
+    likely = f"the probability that it is here is {answer.in_base:.0%}, and " if answer.passages else ""
+    screen.say(f"{verdict}: {likely}{answer.why}.", "bold green" if answer.sure else "bold yellow")
     if not answer.passages:
         screen.say("Nothing that you may read has any of these words.")
+        return
+    table = screen.table("citation", "headings", "passage", flexible="passage")
+    screen.rows(
+        table, [(each.citation, " > ".join(each.heading), _shown(each.text, whole)) for each in answer.passages]
+    )
+
+
+def _shown(text: str, whole: bool) -> str:
+    line = " ".join(text.split())
+    return line if whole or len(line) <= SHOWN else f"{line[: SHOWN - 1].rstrip()}…"
 
 
 def _base(file: str, name: str) -> KnowledgeBase:
@@ -123,7 +138,9 @@ def _base(file: str, name: str) -> KnowledgeBase:
     bases: dict[str, Any] = {each.name: each for each in application.suppliers if isinstance(each, KnowledgeBase)}
     if name in bases or (not name and len(bases) == 1):
         return bases[name] if name else next(iter(bases.values()))
-    wanted = f"has no knowledge base {name!r}" if name else "has no knowledge base, or several: name one"
+    if bases and not name:
+        raise NotFound(f"app {application.name!r} has several knowledge bases, name one of them: {', '.join(bases)}")
+    wanted = f"has no knowledge base {name!r}" if name else "has no knowledge base"
     raise NotFound(f"app {application.name!r} {wanted}; it has {', '.join(bases) or 'none'} among its suppliers")
 
 

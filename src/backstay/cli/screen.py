@@ -72,15 +72,17 @@ def err() -> Console:
 
 @cache
 def typed() -> str:
-    """What to type for `backstay` in this shell: the script may only be there for `uv run`, or not at all."""
-    if "UV_RUN_RECURSION_DEPTH" in os.environ or shutil.which("backstay") is None:
+    """What to type for `backstay` in this shell: the script may be there for `uv run` only, or not be on the path."""
+    if "UV_RUN_RECURSION_DEPTH" in os.environ:
         return "uv run backstay"
-    return "backstay"
+    if shutil.which("backstay") is not None:
+        return "backstay"
+    return shlex.quote(sys.argv[0]) if Path(sys.argv[0]).stem == "backstay" else "uv run backstay"
 
 
 def commands(text: str) -> str:
     """A text for people, with the commands that it names as they can be typed here."""
-    return COMMAND.sub(rf"\1{typed()} ", text)
+    return COMMAND.sub(lambda found: f"{found[1]}{typed()} ", text)
 
 
 def at_home(home: Path) -> str:

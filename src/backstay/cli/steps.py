@@ -23,6 +23,7 @@ app = typer.Typer(
 
 StepName = Annotated[str, typer.Argument(metavar="STEP", help="As `backstay steps` lists it.")]
 NOTHING = "No AI step has answered here yet."
+TOO_FEW = "This fit has too few examples to know how often it is right, so it is sure of nothing"
 HOW = "Classifier(NAME, labels=..., examples=...) in App(suppliers=[...]) is one; its first question makes it known."
 
 
@@ -116,7 +117,9 @@ def _tell(each: dict[str, Any]) -> None:
 
 def _drift(drift: dict[str, Any]) -> str:
     if drift["labels"] is None:
-        return f"not known with {drift['answers']} answers of this fit"
+        if drift["needed"] is None:
+            return f"not known: this fit has no held-out answers to compare its {drift['answers']} answers with"
+        return f"is known from {drift['needed']} answers of this fit on; so far: {drift['answers']}"
     worst = max(drift["labels"], drift["confidences"])
     word = "much" if worst > 0.25 else "some" if worst > 0.1 else "little"
     then, now = (_percent(each) for each in drift["none"])
@@ -157,6 +160,12 @@ def _tell_fit(step: str, made: Fitted) -> None:
 
     after: Any = made.report
     before: Any = after.get("before") or {}
+    if before.get("version") == made.version:
+        right = f"right in {_percent(before['accuracy'])}" if "accuracy" in after else "sure of nothing"
+        screen.say(
+            f"Nothing new: fit {made.version} of {step}, from {after['examples']} examples, answers already, {right}."
+        )
+        return
     screen.say(f"Fit {made.version} of {step}, from {after['examples']} examples", "bold")
     if "evidence" in after:
         screen.say(f"  {after['evidence']}")
@@ -179,6 +188,8 @@ def _tell_fit(step: str, made: Fitted) -> None:
             for label, moved in changed.items()
         ]
         screen.rows(made_table, moves)
+    if "accuracy" not in after:
+        screen.hint(TOO_FEW + ". To let it answer all the same:")
     screen.hint(f"  backstay steps accept {step} {made.version}")
 
 
@@ -217,6 +228,8 @@ def accept(
     screen.say(
         f"{step} answers with fit {version}, accepted by {who}; a worker that is running takes it at the next question."
     )
+    if "accuracy" not in taken.report:
+        screen.hint(TOO_FEW + ".")
 
 
 @app.command()

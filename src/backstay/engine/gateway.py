@@ -25,7 +25,7 @@ from backstay.engine.limits import Breakers
 from backstay.engine.stages import STAGES, Case, Gate, Refusal
 from backstay.engine.streams import Streams
 from backstay.engine.threads import Begun, Threads
-from backstay.errors import InvalidInput, NeedsReview, NotRetryable, OutcomeUnknown
+from backstay.errors import InvalidInput, NeedsReview, NotInstalled, NotRetryable, OutcomeUnknown
 from backstay.events import Fault, Refs
 from backstay.governance.approvals import proposal_digest
 from backstay.governance.budgets import Days, Limits
@@ -289,8 +289,9 @@ class Gateway:
         repeatable = action.effect == "write" and (action.key_parameter is not None or action.probe is not None)
         if isinstance(error, NeedsReview) and gate.unsure and action.on_failure == "raise":
             await self._give_up(gate, fault)
-        elif isinstance(error, NeedsReview) and action.on_failure == "queue":
-            await self._enqueue(gate, "queued", fault, "review what has changed, then retry", over=not gate.unsure)
+        elif isinstance(error, NotInstalled) or (isinstance(error, NeedsReview) and action.on_failure == "queue"):
+            todo = "install it" if isinstance(error, NotInstalled) else "review what has changed"
+            await self._enqueue(gate, "queued", fault, f"{todo}, then retry", over=not gate.unsure)
             why = f"{'not undone: ' if leaf.undoes else ''}{fault.type}: {fault.message}"
             self.alert("queued", action.queue, gate.case.row.id, gate.name, why)
         elif isinstance(error, InvalidInput) and not definite and (repeatable or not changes):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+from typing import Any
 
+from backstay.actions import Action
 from backstay.language.annotations import check_annotation
 from backstay.language.closure import Closure, Item
 from backstay.language.diagnostics import Diagnostic
@@ -25,8 +27,21 @@ def check_constant(item: Item, closure: Closure) -> list[Diagnostic]:
     elif item.kind == "table":
         _check_table(value, closure, item, found)
     else:
-        found.extend(item.place.refuse("B402", node, item.name) for node in impure_parts(value, closure))
+        help_ = _named_actions(item.name, closure)
+        found.extend(item.place.refuse("B402", node, item.name, **help_) for node in impure_parts(value, closure))
     return found
+
+
+def _named_actions(name: str, closure: Closure) -> dict[str, str]:
+    """What helps where the value is an object with actions, such as an AI step, and one of those is used."""
+    value = closure.values.get(name)
+    if not getattr(value, "actions", None):
+        return {}
+    nodes = (node for item in closure.items.values() for node in ast.walk(item.tree))
+    used = {node.attr for node in nodes if isinstance(node, ast.Attribute) and ast.unparse(node.value) == name}
+    brought: dict[str, Any] = getattr(value, "__dict__", {})
+    found = [f"`{one.name} = {name}.{each}`" for each in sorted(used) if isinstance(one := brought.get(each), Action)]
+    return {"help": f"give the action a name at module level and await that name: {', '.join(found)}"} if found else {}
 
 
 def assigned(tree: ast.stmt) -> ast.expr | None:

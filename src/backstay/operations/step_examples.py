@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,10 @@ def imported(path: Path, step: Step, *, by: str, at: str) -> dict[str, Labelled]
         text, label = row.get("text"), row.get("label")
         if not isinstance(text, str) or not text.strip():
             raise InvalidInput(f"{path.name}, line {line}: text: is missing", {"text": "is missing"})
+        if any("\ud800" <= sign <= "\udfff" for sign in text):
+            raise InvalidInput(
+                f"{path.name}, line {line}: text: half a sign in it, which is no text", {"text": "is no text"}
+            )
         if not isinstance(label, str) or label not in known:
             raise InvalidInput(
                 f"{path.name}, line {line}: label: {label!r} is none of {', '.join(sorted(known))}",
@@ -37,18 +42,26 @@ def _rows(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
         text = path.read_text("utf-8-sig")
     except UnicodeDecodeError as error:
         raise InvalidInput(f"{path.name}: it is not UTF-8: {error}", {"file": "is not UTF-8"}) from error
+    if not text.strip():
+        raise InvalidInput(f"{path.name}: it is empty", {"file": "is empty"})
     if path.suffix.lower() == ".csv":
-        reader = csv.DictReader(text.splitlines(keepends=True))
+        reader = csv.DictReader(io.StringIO(text, newline=""))
         if missing := {"text", "label"} - set(reader.fieldnames or ()):
             raise InvalidInput(f"{path.name}: its head has no {' and no '.join(sorted(missing))}", dict.fromkeys(missing, "is missing"))  # fmt: skip
-        yield from ((reader.line_num, dict(row)) for row in reader)
+        try:
+            yield from ((reader.line_num, dict(row)) for row in reader)
+        except csv.Error as error:
+            line = reader.line_num + 1
+            raise InvalidInput(
+                f"{path.name}, line {line}: it cannot be read: {error}", {"line": "is no CSV"}
+            ) from error
         return
-    for line, each in enumerate(text.splitlines(), 1):
+    for line, each in enumerate(text.split("\n"), 1):
         if not each.strip():
             continue
         try:
             row = json.loads(each)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise InvalidInput(f"{path.name}, line {line}: it is no JSON: {error}", {"line": "is no JSON"}) from error
         if not isinstance(row, dict):
             raise InvalidInput(

@@ -150,20 +150,21 @@ def drift(asked: Sequence[Asked], current: Fitted | None) -> dict[str, Json]:
     """How the answers of the fit in use differ from what it was calibrated on: the population stability index.
 
     labels: which answers; confidences: how sure, in tenths; none: the share that belongs to no label, then and now. None until
-    there are enough answers to tell.
+    there are as many answers as are needed; that is None where a fit of too few examples gives nothing to compare with.
     """
+    mark = "" if current is None else f"fit {current.version} ({current.digest[:8]})"
+    newest = [each for each in asked if mark and each.by.endswith(mark)]
+    counted: dict[str, Json] = {"answers": len(newest), "needed": DRIFT}
     if current is None or "confidences" not in current.report:
-        return {"answers": 0, "labels": None, "confidences": None, "none": None}
-    mark = f"fit {current.version} ({current.digest[:8]})"
-    newest = [each for each in asked if each.by.endswith(mark)]
+        return {**counted, "needed": None, "labels": None, "confidences": None, "none": None}
     if len(newest) < DRIFT:
-        return {"answers": len(newest), "labels": None, "confidences": None, "none": None}
+        return {**counted, "labels": None, "confidences": None, "none": None}
     then: dict[str, int] = dict(current.report["answers"])
     now = Counter(each.value for each in newest)
     bins = Counter(min(int(each.confidence * 10), 9) for each in newest)
     *_, none = then
     return {
-        "answers": len(newest),
+        **counted,
         "labels": round(stability([then[label] for label in then], [now[label] for label in then]), 4),
         "confidences": round(stability(current.report["confidences"], [bins[each] for each in range(10)]), 4),
         "none": [_share(then[none], sum(then.values())), _share(now[none], len(newest))],

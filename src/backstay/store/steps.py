@@ -185,7 +185,10 @@ class StepFile:
         with self._change():
             same = self._all("steps_fit_of_digest", (step, digest))
             if same:
-                return int(same[0]["version"])
+                version = int(same[0]["version"])
+                if "newest" in report:
+                    self._all("steps_fit_seen", {"step": step, "version": version, "newest": report["newest"]})
+                return version
             given = {"step": step, "digest": digest, "origin": origin, "at": at, "by": by, "content": content}
             return int(self._all("steps_fit_add", given | {"report": json.dumps(dict(report))})[0]["version"])
 

@@ -27,6 +27,8 @@ Kind: TypeAlias = Literal[
 ]
 FEW: Final = 5
 """Records of a key from which on its own numbers count."""
+FAR: Final = 1000
+"""An amount that is smaller than the usual by so many times, or is 0, is not told as a fraction of it."""
 NEAR: Final = 45 * 86_400.0
 """Seconds within which the same amount of the same key may be a double."""
 DAYS: Final = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
@@ -84,8 +86,8 @@ class RecordDetector:
                         read[field] = "".join(str(given).split()).upper()
                     case _:
                         read[field] = " ".join(str(given).split())
-            except (TypeError, ValueError):
-                raise InvalidInput(f"{self.name!r}: field {field!r} is no {kind}: {given!r}") from None
+            except (TypeError, ValueError, OverflowError):
+                raise InvalidInput(f"{self.name!r}: field {field!r} is no {kind}: {str(given)[:80]!r}") from None
         return read
 
     def findings(self, read: Mapping[str, Any], own: Profile, everyone: Profile) -> list[Finding]:
@@ -135,7 +137,8 @@ class RecordDetector:
         if kind == "amount":
             usual_one = f"the usual {math.exp(center):.2f} {unit}".strip()
             times = math.exp(abs(value - center))
-            how = f"{times:.1f} times {usual_one}" if value > center else f"a {times:.1f}th of {usual_one}"
+            less = f"a {times:.1f}th of {usual_one}" if times < FAR else f"far below {usual_one}"
+            how = f"{times:.1f} times {usual_one}" if value > center else less
             yield Finding(field=field, chance=chance, reason=f"{field} {shown} is {how} {whose} ({seen} records)")
         else:
             reason = f"{field} {shown} is far from the usual {center:.6g} {whose} ({seen} records)"

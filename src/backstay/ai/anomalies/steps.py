@@ -73,7 +73,9 @@ class Anomaly(BaseModel):
 
 
 class AnomalyStep:
-    """Records that are compared with what is usual: `App(suppliers=[payments])`, `await payments.detect(record)`.
+    """Records that are compared with what is usual: `App(suppliers=[payments])`, `await detect_payment(record)`.
+
+    In a module, `detect_payment = payments.detect`; a workflow holds no objects.
 
     name: unique in its application; the actions are `detect_anomaly_NAME` and `learn_NAME`. fields: the kind of each field
     of a record, exactly one of them `id` and one `key`; other fields are not looked at. alarms: how many false alarms in
@@ -102,7 +104,7 @@ class AnomalyStep:
 
         async def detect(record: dict[str, Json], context: CallContext) -> Anomaly:
             clean = await asyncio.to_thread(self._clean, record, context)
-            return await self._do(context, lambda file: self._detect(file, clean, context))
+            return await self._do(context, lambda file: self._detect(file, clean, self._unread(record), context))
 
         detect.__doc__ = (
             f"Say how unusual a record is, compared with earlier ones of the same {self.detector.key} and of all. "
@@ -115,12 +117,13 @@ class AnomalyStep:
         """Say of a record whether it was normal, after a review."""
 
         async def learn(id: str, mark: Mark, key: IdempotencyKey, context: CallContext) -> Mark:
-            clean = await asyncio.to_thread(lambda: Case(context).clean(id))
-            return await self._do(context, lambda file: self._mark(file, clean, mark, key, context))
+            case = await asyncio.to_thread(Case, context)
+            person, _ = case.answered(mark)
+            return await self._do(context, lambda file: self._mark(file, case.clean(id), mark, key, person, context))
 
         learn.__doc__ = (
-            "Say of a record whether it was normal or anomalous, after a review. What is anomalous is not learned, and is "
-            "forgotten if it was. The last word counts."
+            "Say of a record whether it was normal or anomalous. A person must have said so in this case. What is anomalous is "
+            "not learned, and is forgotten if it was. The last word counts."
         )
         return Action(fn=learn, name=f"learn_{self.name}", effect="write", on_failure="raise")
 
@@ -141,7 +144,13 @@ class AnomalyStep:
         given = {field: record[field] for field in self.detector.fields if field in record}
         return {field: case.clean(one) if isinstance(one, str) else one for field, one in given.items()}
 
-    def _detect(self, file: Anomalies, record: dict[str, Json], context: CallContext) -> Anomaly:
+    def _unread(self, record: Mapping[str, Json]) -> str:
+        """What may be a slip of the pen: a field is missing, and there is one that this step does not look at."""
+        missing = [field for field in self.detector.fields if record.get(field) in (None, "")]
+        unknown = [each[:40] for each in sorted({*record} - {*self.detector.fields})][:TOLD]
+        return f"; {', '.join(missing)}: missing; not looked at: {', '.join(unknown)}" if missing and unknown else ""
+
+    def _detect(self, file: Anomalies, record: dict[str, Json], unread: str, context: CallContext) -> Anomaly:
         read = self.detector.read(record)
         with file.change():
             if seen := file.find(self.name, read[self.detector.id]):
@@ -157,6 +166,7 @@ class AnomalyStep:
                     past = map(self.detector.read, file.learned(self.name))
                     findings += self._forest.findings(read, past, everyone.count, file.marks(self.name))
                 said = self._judge(books, read, findings, own, everyone)
+                said = said.model_copy(update={"reason": said.reason + unread})
                 if not said.anomalous:
                     self.detector.learn(read, own, everyone)
             if not said.anomalous:
@@ -201,7 +211,7 @@ class AnomalyStep:
             told.append(f"only {own.count} records of this {self.detector.key} are known yet")
         return "; ".join(told) or "nothing about it is unusual"
 
-    def _mark(self, file: Anomalies, id_: str, mark: Mark, key: str, context: CallContext) -> Mark:
+    def _mark(self, file: Anomalies, id_: str, mark: Mark, key: str, person: str, context: CallContext) -> Mark:
         with file.change():
             if file.was_marked(key):
                 return mark
@@ -210,7 +220,7 @@ class AnomalyStep:
                 raise NotJudged(f"{self.name!r} has no record {id_!r}; only what was judged can be marked")
             normal = mark == "normal"
             file.mark(
-                key, self.name, id_, mark, learned=normal, by=context.by, run=context.run, at=iso(context.now)
+                key, self.name, id_, mark, learned=normal, by=person, run=context.run, at=iso(context.now)
             )  # fmt: skip
             if normal and not seen.learned:
                 self._learn(Books(file, self.name, self._accounts), [seen.record])

@@ -14,6 +14,7 @@ from typing import Any, Final
 from backstay.ai.anomalies.rates import rate_of
 from backstay.ai.anomalies.seasons import Profile, Season
 from backstay.ai.anomalies.tails import Tail
+from backstay.errors import InvalidInput
 
 LONG: Final = 2000
 """Rows that are remembered: what is usual follows a drift as slowly as this."""
@@ -72,7 +73,7 @@ class StreamDetector:
         """The most surprising episodes so far."""
 
     def score(self, at: float | datetime, value: float) -> float:
-        """How unusual this row is. at: seconds, or a time, whose own clock tells the time of day. NaN is a missing row."""
+        """How unusual this row is. at: seconds, or a time, whose own clock tells the time of day. NaN, for either, is a missing row."""
         if isinstance(at, datetime):
             offset = at.utcoffset()
             seconds = (at if offset is not None else at.replace(tzinfo=UTC)).timestamp()
@@ -80,7 +81,13 @@ class StreamDetector:
         else:
             seconds = wall = at
         self.alarm = False
-        if not math.isfinite(value):
+        try:
+            missing = not (math.isfinite(value) and math.isfinite(seconds))
+        except (TypeError, OverflowError) as error:
+            raise InvalidInput(
+                f"StreamDetector: at and value are numbers, not {at!r:.80} and {value!r:.80}", {"value": "is no number"}
+            ) from error
+        if missing:
             return 0.0
         rows = self.rows = self.rows + 1
         if rows == 1:
@@ -224,8 +231,12 @@ class StreamDetector:
 
     @classmethod
     def restore(cls, state: Mapping[str, Any]) -> StreamDetector:
-        """A detector as it was when its `state()` was taken."""
+        """A detector as it was when its `state()` was taken; raises InvalidInput where something is missing."""
         made = cls()
+        if missing := sorted({*vars(made)} - {*state}):
+            raise InvalidInput(
+                f"StreamDetector: state: {', '.join(missing)} is missing", dict.fromkeys(missing, "is missing")
+            )
         vars(made).update({name: one for name, one in state.items() if name not in _PARTS})
         for name in _SEASON:
             setattr(made.season, name, state["season"][name])

@@ -10,6 +10,7 @@ from backstay.ai.documents.errors import (
     DocumentUnreadable,
     DocumentUnsupported,
     OcrMissing,
+    ReaderMissing,
 )
 from backstay.ai.documents.found import DocumentLimits
 from backstay.ai.documents.kept import KeptFile, keep
@@ -32,6 +33,7 @@ __all__ = [
     "OcrMissing",
     "Page",
     "Reader",
+    "ReaderMissing",
     "Table",
     "Word",
     "compare",

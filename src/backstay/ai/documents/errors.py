@@ -1,8 +1,8 @@
-"""Why a file is not read: typed, and final, as the same bytes fail again."""
+"""Why a file is not read: typed, and final, as the same bytes fail again; but for an extra that is missing."""
 
 from __future__ import annotations
 
-from backstay.errors import NotRetryable, OperatorError
+from backstay.errors import NotInstalled, NotRetryable, OperatorError
 
 
 class DocumentUnreadable(NotRetryable):
@@ -42,9 +42,15 @@ class DocumentUnsupported(DocumentUnreadable):
 
 
 class OcrMissing(DocumentUnreadable):
-    """It is a picture or a scan, and there is nothing that recognises text."""
+    """It is a picture or a scan, and this reader was made not to recognise text."""
 
     code = "DOCUMENT_NEEDS_OCR"
+
+
+class ReaderMissing(DocumentUnreadable, NotInstalled):
+    """What reads it is an extra that is not installed here: a case waits until an operator has installed it."""
+
+    code = "DOCUMENT_READER_MISSING"
 
 
 class ReaderUnavailable(OperatorError):
@@ -57,6 +63,6 @@ BY_CODE: dict[str, type[DocumentUnreadable]] = {
     kind.code: kind
     for kind in (
         DocumentUnreadable, DocumentTooLarge, DocumentTimeout, DocumentCrashed, DocumentEncrypted, DocumentUnsupported,
-        OcrMissing,
+        OcrMissing, ReaderMissing,
     )
 }  # fmt: skip

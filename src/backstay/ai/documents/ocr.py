@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from typing import Any, Final, Literal, TypeAlias
 
 from backstay.ai.documents import kinds, pdf, recogniser
-from backstay.ai.documents.errors import DocumentTooLarge, DocumentUnreadable, OcrMissing
+from backstay.ai.documents.errors import DocumentTooLarge, DocumentUnreadable, ReaderMissing
 from backstay.ai.documents.found import DocumentLimits, Found
 from backstay.ai.documents.layout import joined, ordered, tables
 from backstay.ai.documents.model import Page, Word
@@ -23,7 +23,7 @@ LEAST: Final = 0.3
 FORMATS: Final = ("PNG", "JPEG", "TIFF", "GIF", "BMP", "WEBP")
 HINT: Final = (
     "is a picture of text, and nothing here recognises it: install the extra 'ocr' "
-    "(`pip install 'backstay[ocr]'`), or tesseract"
+    "(`pip install 'backstay[ocr]'`), or tesseract, and start the worker again"
 )
 
 Picture: TypeAlias = Any
@@ -61,7 +61,7 @@ def load() -> bool:
 def read(data: bytes, asked: dict[str, Any], limits: DocumentLimits) -> Found:
     """The pages of a picture, or those of a PDF that are asked for; raises DocumentUnreadable."""
     if not _engine:
-        raise OcrMissing(HINT)
+        raise ReaderMissing(HINT)
     found = Found()
     if asked["media_type"] == kinds.PDF:
         pictures = _drawn(data, list(asked["pages"]), limits)
@@ -137,7 +137,9 @@ def _draw(page: Any, limits: DocumentLimits) -> tuple[Picture, float]:
 def _frames(data: bytes, found: Found, limits: DocumentLimits) -> Iterator[tuple[int, Picture, float]]:
     """The frames of a picture file, turned as its camera says."""
     if _images is None:
-        raise OcrMissing("is a picture, and Pillow is not installed: install the extra 'ocr'")
+        raise ReaderMissing(
+            "is a picture, and Pillow is not installed: install the extra 'ocr' and start the worker again"
+        )
     import numpy as np
 
     _images.MAX_IMAGE_PIXELS = limits.pixels

@@ -15,7 +15,7 @@ from backstay.ai.documents.errors import (
     DocumentEncrypted,
     DocumentTooLarge,
     DocumentUnreadable,
-    DocumentUnsupported,
+    ReaderMissing,
 )
 from backstay.ai.documents.found import DocumentLimits, Found, Piece
 from backstay.ai.documents.layout import joined, ordered, tables
@@ -49,7 +49,9 @@ def load() -> None:
 def opened(data: bytes, limits: DocumentLimits) -> Generator[tuple[Any, int]]:
     """The document and how many pages it has; raises DocumentUnreadable."""
     if raw is None:
-        raise DocumentUnsupported("is a PDF, and the extra 'docs' is not installed: `pip install 'backstay[docs]'`")
+        raise ReaderMissing(
+            "is a PDF, and the extra 'docs' is not installed: `pip install 'backstay[docs]'`, and start the worker again"
+        )
     document = raw.FPDF_LoadMemDocument64(data, len(data), None)
     if not document:
         raise _refusal(raw.FPDF_GetLastError())

@@ -20,13 +20,14 @@ from pydantic import BaseModel
 
 from backstay.actions import Action, CallContext
 from backstay.ai.documents.model import Document
-from backstay.ai.extraction.answering import answer
+from backstay.ai.extraction.answering import answer, private
 from backstay.ai.extraction.consulting import asked, consulted, told_by
 from backstay.ai.extraction.fields import Shape
 from backstay.ai.extraction.fits import answering, lessons_of
-from backstay.ai.extraction.learning import habits, lesson
+from backstay.ai.extraction.learning import habits, lesson, same
 from backstay.ai.extraction.reading import VendorHabits, prepare, read
 from backstay.ai.extraction.scoring import Fit, shipped
+from backstay.ai.observations import Case, NotObserved
 from backstay.ai.summaries import Prompt
 from backstay.ai.transcripts import Reply
 from backstay.errors import AuthorError
@@ -93,6 +94,10 @@ class Extractor(Generic[M]):
             )
         if not 0 < target < 1:
             raise AuthorError(f"extractor {name!r}: target is an accuracy between 0 and 1, not {target!r}")
+        if not (isinstance(model, type) and issubclass(model, BaseModel)):  # pyright: ignore[reportUnnecessaryIsInstance]
+            raise AuthorError(f"extractor {name!r}: model: a pydantic model, not {model!r:.80}")
+        if isinstance(ours, str) or any(isinstance(each, str) for each in (labels or {}).values()):
+            raise AuthorError(f"extractor {name!r}: {'ours' if isinstance(ours, str) else 'labels'}: texts go in lists")
         self.name, self.model, self.target = name, model, target
         self.ours, self.records, self.role = tuple(ours), records, role
         try:
@@ -129,7 +134,8 @@ class Extractor(Generic[M]):
             "document": Document, "right": self.model, "key": IdempotencyKey, "context": CallContext, "return": Learned,
         }  # fmt: skip
         learn.__doc__ = (
-            "Keep where the right values of a document stand, for the next of its sender, and for the next fit."
+            "Keep where the right values of a document stand, for the next of its sender, and for the next fit. Only what a "
+            "person has said in a task of this case is learned."
         )
         return Action(fn=learn, name=f"learn_{self.name}", effect="write", sinks=frozenset(), on_failure="raise")
 
@@ -189,20 +195,34 @@ class Extractor(Generic[M]):
             self._open.popitem()[1].close()
 
     def _learn(self, document: Document, right: M, key: str, context: CallContext) -> Learned:
+        case, file = Case(context), self._file(context)
+        person, values = self._said(case, values_of(right))
         evidence = prepare(document, self.shape, self.ours)
-        told = lesson(
-            document.digest, evidence, self.shape, values_of(right), answering(self._file(context), self.name)
-        )
+        hidden = [each.name for each in self.shape.fields if private(each) or _sealed(values.get(each.name), case)]
+        told = lesson(document.digest, evidence, self.shape, values, answering(file, self.name), hidden)
         example = Labelled(
             text=told.model_dump_json(),
             label=told.vendor,
             origin="person",
-            by=context.by,
+            by=person,
             run=context.run,
             at=iso(context.now),
         )
-        self._file(context).add(self.name, {key: example})
+        file.add(self.name, {key: example})
         return Learned(vendor=told.vendor, places=sorted(told.habits), absent=told.absent)
+
+    def _said(self, case: Case, right: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+        """Who said last, in a task of the case, and which of the right values persons said there; raises NotObserved."""
+        said, found, people = list(case.said()), dict[str, Any](), set[str]()
+        for wanted in self.shape.fields:
+            value = right.get(wanted.name)
+            by = next((who for who, leaf in said if leaf not in (None, "") and same(wanted.fits(leaf), value)), None)
+            if value not in (None, "") and by is not None:
+                found[wanted.name] = value
+                people.add(by)
+        if not found:
+            raise NotObserved("right: no person has said any of these values in a task of this case")
+        return next(who for who, _ in said if who in people), found
 
     def _file(self, context: CallContext) -> StepFile:
         with self._lock:
@@ -215,6 +235,11 @@ class Extractor(Generic[M]):
                     Step(name=self.name, kind="extract", action=self.extract.name, declared=declared, at=at), ()
                 )
             return file
+
+
+def _sealed(value: Any, case: Case) -> bool:
+    """Whether a case keeps a value under a pseudonym."""
+    return isinstance(value, str) and case.clean(value) != value
 
 
 def values_of(model: BaseModel) -> dict[str, Any]:

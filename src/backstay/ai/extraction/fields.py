@@ -92,6 +92,10 @@ class WantedTable:
         return ".".join(self.path)
 
 
+DEEPEST: Final = 8
+"""Models within models; one that holds itself has no end."""
+
+
 class Shape:
     """A model as what is looked for. Raises AuthorError for a model without a field that can be."""
 
@@ -126,6 +130,8 @@ class Shape:
         for name, info in model.model_fields.items():
             inner, here = bare(info.annotation), (*path, name)
             required = always and info.is_required()
+            if len(here) > DEEPEST:
+                raise AuthorError(f"{self.model.__name__} is nested deeper than {DEEPEST}: {'.'.join(here)}")
             if isinstance(inner, type) and issubclass(inner, BaseModel):
                 self._walk(inner, here, own, required)
             elif (row := _row_model(inner)) is not None:

@@ -25,6 +25,10 @@ SHORT = 5
 """Letters that a label in the middle of a cell must have, unless a colon follows."""
 MOST_ROWS = 3000
 """Rows that are looked at: a longer document is no paper with fields."""
+LONGEST = 120
+"""Signs of a word that is looked at: no value is longer, and patterns take long over what never ends."""
+IN_A_ROW = 200
+"""Words of a row that are looked at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +186,7 @@ def sheet(document: Document, phrases: Phrases) -> Sheet:
         placed = [
             (number, [Token(_mended(t.text), t.box, t.sure, t.start) for t in tokens]) for number, tokens in placed
         ]
+    placed = [(number, [token for token in tokens if len(token.text) <= LONGEST]) for number, tokens in placed]
     mark = decimal_mark(token.text for _, tokens in placed for token in tokens)
     rows = [row for number, tokens in placed for row in _rows(number, tokens)][:MOST_ROWS]
     for index, row in enumerate(rows):
@@ -233,7 +238,8 @@ def _rows(number: int, tokens: Sequence[Token]) -> Iterator[Row]:
         if group and token.middle - _middle(group) > 0.45 * min(token.height, group[0].height):
             yield _row(number, group)
             group = []
-        group.append(token)
+        if len(group) < IN_A_ROW:
+            group.append(token)
     if group:
         yield _row(number, group)
 

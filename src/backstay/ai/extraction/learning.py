@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -65,9 +65,15 @@ class Report:
     after: float
 
 
-def lesson(document: str, evidence: Evidence, shape: Shape, right: Mapping[str, Any], fit: Fit) -> Lesson:
-    """What a paper with its right values teaches. right: by the field's path; what is not there is not learned from."""
-    learned = Lesson(document=document, vendor=_sender(shape, right), keys=_keys(shape, right))
+def lesson(
+    document: str, evidence: Evidence, shape: Shape, right: Mapping[str, Any], fit: Fit, private: Collection[str] = ()
+) -> Lesson:
+    """What a paper with its right values teaches. right: by the field's path; what is not there is not learned from.
+
+    private: fields of which no value is kept; a sender that is private is not known again.
+    """
+    telling = {name: value for name, value in right.items() if name not in private}
+    learned = Lesson(document=document, vendor=_sender(shape, telling), keys=_keys(shape, telling))
     for wanted in shape.fields:
         if (value := right.get(wanted.name)) in (None, ""):
             continue

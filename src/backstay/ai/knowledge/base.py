@@ -25,7 +25,7 @@ from backstay.ai.knowledge import asking
 from backstay.ai.knowledge.fitting import Fit, features, fit
 from backstay.ai.knowledge.passages import passages
 from backstay.ai.knowledge.ranking import View
-from backstay.ai.knowledge.sources import DocumentSource, Loaded, survey
+from backstay.ai.knowledge.sources import UNFINISHED, DocumentSource, Loaded, survey
 from backstay.ai.sentences import folded_words
 from backstay.canonical import json_text
 from backstay.errors import AuthorError, NotFound
@@ -87,6 +87,7 @@ class Indexed(BaseModel):
 
     read: int = 0
     unreadable: list[str] = []
+    """"NAME: WHY" for each that has no text that can be read; these are not counted as read."""
     gone: int = 0
     embedded: int = 0
 
@@ -126,6 +127,8 @@ class KnowledgeBase:
         where = f"knowledge base {name!r}"
         if not re.fullmatch(r"[A-Za-z][A-Za-z0-9_]{0,39}", name):
             raise AuthorError(f"{where}: a name has letters, digits and _, begins with a letter, and is short")
+        if isinstance(sources, str) or any(not hasattr(each, "survey") for each in sources):
+            raise AuthorError(f"{where}: sources: a list of sources, such as [Folder(PATH)], not {sources!r:.80}")
         if not sources:
             raise AuthorError(f"{where}: sources: it has none, so there is nothing to find")
         if not 0.5 <= target < 1:
@@ -277,8 +280,10 @@ class KnowledgeBase:
         wanted, read, unreadable = set(names), 0, list[str]()
         loaded = (each for source in self.sources for each in source.load(wanted))
         while some := list(islice(loaded, PORTION)):
-            read += self._file(home).put(self.name, [self._version(each) for each in some], at)
-            unreadable += [each.name for each in some if not each.sections]
+            read += self._file(home).put(self.name, [self._version(each) for each in some if each.sections], at)
+            unread = [each for each in some if not each.sections]
+            self._file(home).put(self.name, [self._version(each) for each in unread], at)
+            unreadable += [f"{each.name}: {each.problem or 'it has no text'}" for each in unread]
         return Indexed(read=read, unreadable=unreadable)
 
     def make_vectors(self, home: Path) -> int:
@@ -401,7 +406,7 @@ def _reader(name: str) -> str:
 def _passage(found: Found, score: float) -> Passage:
     return Passage(
         document=found.document, title=found.title, heading=list(found.heading), page=found.page, number=found.number,
-        version=found.version, citation=f"{found.document}#{found.number}@{found.version[:12]}", text=found.text,
+        version=found.version.removesuffix(UNFINISHED), citation=f"{found.document}#{found.number}@{found.version[:12]}", text=found.text,
         score=round(score, 6),
     )  # fmt: skip
 
@@ -417,4 +422,4 @@ def _why(told: Sequence[float], learnt: Fit, sure: bool) -> str:
     if learnt.model is None:
         return "the base is too small to know how sure it may be"
     held = f"the best passages hold {told[0]:.0%} of what is rare in the question"
-    return held if sure else f"it may not be in this base: {held}"
+    return held if sure else f"{held}, which is not enough to be sure"

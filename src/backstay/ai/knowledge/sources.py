@@ -14,23 +14,38 @@ import mailbox
 import re
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.parser import BytesHeaderParser
 from pathlib import Path
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 from backstay.ai.documents.door import reader
-from backstay.ai.documents.errors import DocumentUnreadable
+from backstay.ai.documents.errors import DocumentUnreadable, ReaderMissing
 from backstay.ai.documents.model import Document
 from backstay.ai.knowledge.passages import Section, of_html, of_markdown
 from backstay.canonical import json_text
 from backstay.errors import AuthorError, NotRetryable
 from backstay.store.foreign import is_sqlite, rows_of
 
+if TYPE_CHECKING:
+    import httpx2
+
 PLAIN: Final = frozenset({".md", ".markdown", ".txt", ".rst", ".text", ""})
 PAGES: Final = frozenset({".html", ".htm", ".xhtml"})
 LARGEST: Final = 20 * 1024 * 1024
 """Bytes of a text or page; other files have the limits of the door for documents."""
+MOVES: Final = 5
+"""How often a page may lead on to another address."""
+
+
+UNFINISHED: Final = "?"
+"""After the digest in the version of what an extra is missing for: it fits no file, so that it is tried again."""
+
+
+class SourceMissing(NotRetryable):
+    """The folder, mailbox or file that documents come from is not there."""
+
+    code = "NOT_FOUND"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,14 +90,19 @@ class Folder:
         for name, path in self._files(names):
             yield read_file(name, path.read_bytes())
 
+    @property
+    def emptiness(self) -> str:
+        """Says that there is no document, if there is none."""
+        return "" if any(True for _ in self._files()) else f"no file in {str(self.path)!r} fits {self.glob!r}"
+
     def _files(self, names: Collection[str] | None = None) -> Iterator[tuple[str, Path]]:
         """Those of these names, or all."""
         if not self.path.is_dir():
-            raise NotRetryable(f"there is no folder {str(self.path)!r} to read documents from")
+            raise SourceMissing(f"there is no folder {str(self.path)!r} to read documents from")
         root = self.path.resolve()
         for path in sorted(self.path.glob(self.glob)):
             within = path.relative_to(self.path)
-            name = f"{self.prefix}{within.as_posix()}"
+            name = f"{self.prefix}{_spelled(within.as_posix())}"
             if (names is not None and name not in names) or any(part.startswith(".") for part in within.parts):
                 continue
             if path.is_file() and path.resolve().is_relative_to(root):
@@ -96,7 +116,10 @@ class Mailbox:
         self.path, self.prefix = Path(path), f"{name}/" if name else ""
 
     def survey(self) -> dict[str, str]:
-        """A mail is named by its Message-ID, or by its digest where it has none."""
+        """A mail is named by its Message-ID, or by its digest where it has none.
+
+        Its sender chooses that: it has no `/` in it, so that it cannot take the place of a document in a folder.
+        """
         return {name: _digest(data) for name, data in self._mails()}
 
     def load(self, names: Collection[str]) -> Iterator[Loaded]:
@@ -106,7 +129,7 @@ class Mailbox:
 
     def _mails(self) -> Iterator[tuple[str, bytes]]:
         if not self.path.exists():
-            raise NotRetryable(f"there is no mailbox {str(self.path)!r} to read mails from")
+            raise SourceMissing(f"there is no mailbox {str(self.path)!r} to read mails from")
         box = mailbox.Maildir(self.path, create=False) if self.path.is_dir() else mailbox.mbox(self.path, create=False)
         seen = set[str]()
         with closing(box):
@@ -115,8 +138,8 @@ class Mailbox:
                 said = str(
                     BytesHeaderParser(policy=email.policy.compat32).parsebytes(data[:65_536]).get("Message-ID", "")
                 )
-                id_ = re.sub(r"[<>\s]", "", said)[:200]
-                name = f"{self.prefix}{id_ or _digest(data)[:16]}"
+                id_ = _spelled(re.sub(r"[<>\s]", "", said).replace("/", "_"))[:200]
+                name = f"{self.prefix}{id_ if '@' in id_ else _digest(data)[:16]}"
                 if name not in seen:
                     seen.add(name)
                     yield name, data
@@ -157,7 +180,7 @@ class Table:
 
     def _rows(self) -> Iterator[tuple[str, dict[str, str]]]:
         if not self.path.is_file():
-            raise NotRetryable(f"there is no file {str(self.path)!r} to read a table from")
+            raise SourceMissing(f"there is no file {str(self.path)!r} to read a table from")
         seen = set[str]()
         for row in rows_of(self.path, self.query) if self.query or is_sqlite(self.path) else self._read():
             missing = [each for each in (self.key, self.title, *self.text) if each and each not in row]
@@ -174,15 +197,22 @@ class Table:
             head = file.read(8192)
             file.seek(0)
             marks = {mark: head.partition("\n")[0].count(mark) for mark in ",;\t|"}
-            for row in csv.DictReader(file, delimiter=max(marks, key=lambda mark: marks[mark])):
-                yield {
-                    str(name): " ".join(value) if isinstance(value, list) else value or ""
-                    for name, value in row.items()
-                }
+            rows = csv.DictReader(file, delimiter=max(marks, key=lambda mark: marks[mark]))
+            try:
+                for row in rows:
+                    yield {
+                        str(name): " ".join(value) if isinstance(value, list) else value or ""
+                        for name, value in row.items()
+                    }
+            except csv.Error as error:
+                raise NotRetryable(f"{self.path.name!r} cannot be read in line {rows.line_num + 1}: {error}") from None
 
 
 class Pages:
-    """Web pages, by their URLs, and HTML files. They are fetched without credentials, and nothing that they link to is."""
+    """Web pages, by their URLs, and HTML files. They are fetched without credentials, and nothing that they link to is.
+
+    A page that has moved is followed on its own server only: whoever writes it must not choose what is read from here.
+    """
 
     def __init__(self, places: Sequence[str | Path], *, name: str = "") -> None:
         self.places, self.prefix = tuple(map(str, places)), f"{name}/" if name else ""
@@ -206,18 +236,31 @@ def _fetched(place: str) -> bytes:
         return Path(place).read_bytes()
     import httpx2
 
+    at = httpx2.URL(place)
     try:
-        with httpx2.Client(timeout=30, follow_redirects=True) as client, client.stream("GET", place) as answer:
-            if answer.status_code != 200:
-                raise ConnectionError(f"{place!r} answered {answer.status_code}")
-            data = bytearray()
-            for piece in answer.iter_bytes():
-                data += piece
-                if len(data) > LARGEST:
-                    raise NotRetryable(f"{place!r} is longer than {LARGEST:,} bytes")
-            return bytes(data)
+        with httpx2.Client(timeout=30) as client:
+            for _ in range(MOVES):
+                with client.stream("GET", at) as answer:
+                    if not answer.is_redirect:
+                        return _body(place, answer)
+                    to = at.join(answer.headers["location"])
+                if (to.scheme, to.host, to.port) != (at.scheme, at.host, at.port):
+                    raise NotRetryable(f"{place!r} leads to another place, {str(to)!r:.200}: name that, if it is meant")
+                at = to
     except httpx2.HTTPError as error:
         raise ConnectionError(f"{place!r} cannot be fetched: {error}") from error
+    raise NotRetryable(f"{place!r} leads on more than {MOVES} times")
+
+
+def _body(place: str, answer: httpx2.Response) -> bytes:
+    if answer.status_code != 200:
+        raise ConnectionError(f"{place!r} answered {answer.status_code}")
+    data = bytearray()
+    for piece in answer.iter_bytes():
+        data += piece
+        if len(data) > LARGEST:
+            raise NotRetryable(f"{place!r} is longer than {LARGEST:,} bytes")
+    return bytes(data)
 
 
 def read_file(name: str, data: bytes, *, page: bool = False) -> Loaded:
@@ -242,10 +285,13 @@ def _documented(name: str, data: bytes, called: str) -> Loaded:
     try:
         read = reader.read_bytes(data, called)
     except DocumentUnreadable as error:
-        return _unread(name, data, str(error))
+        unread = _unread(name, data, str(error).removeprefix(f"{called!r} "))
+        return replace(unread, version=unread.version + UNFINISHED) if isinstance(error, ReaderMissing) else unread
     title = _header(read.headers.get("subject", "")) or Path(called).stem
     parts = [section for each in read.walk() for section in _sections(each, nested=each is not read)]
-    return Loaded(name=name, version=_digest(data), title=title, sections=parts, problem="; ".join(read.problems))
+    missing = any(ReaderMissing.code in problem for each in read.walk() for problem in each.problems)
+    version = _digest(data) + (UNFINISHED if missing else "")
+    return Loaded(name=name, version=version, title=title, sections=parts, problem="; ".join(read.problems))
 
 
 def _sections(document: Document, *, nested: bool) -> Iterable[Section]:
@@ -275,6 +321,11 @@ def _decoded(data: bytes) -> str:
         except UnicodeDecodeError:
             continue
     return data.decode("latin-1")
+
+
+def _spelled(name: str) -> str:
+    """A name that can be written down: what is no letter in it by its code."""
+    return name.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _digest(data: bytes) -> str:

@@ -88,6 +88,9 @@ RETURNING version;
 -- steps_fit_of_digest: the fit that came of the same examples in the same way
 SELECT version FROM step_fits WHERE step = ? AND digest = ?;
 
+-- steps_fit_seen: a fit that came of the same again has seen the newest examples too
+UPDATE step_fits SET report = json_set(report, '$.newest', :newest) WHERE step = :step AND version = :version;
+
 -- steps_fit_accept: from now on this one answers
 UPDATE step_fits SET accepted_at = :at, accepted_by = :by,
     acceptance = (SELECT coalesce(max(acceptance), 0) + 1 FROM step_fits WHERE step = :step)

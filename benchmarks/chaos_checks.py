@@ -109,7 +109,8 @@ def _told(diaries: Diaries) -> dict[tuple[str, str, str], set[str]]:
         args, outcome = asked["args"], diaries.of(number)
         if not asked["word"] or asked["method"] == "start":
             continue
-        for item in args.get("items") or [args.get("item") or args.get("target") or args["run"]]:
+        items = args["items"] if "items" in args else [args.get("item") or args.get("target") or args["run"]]
+        for item in items:
             each = outcome
             if asked["method"] == "decide_many" and outcome == "ack":
                 each = "refused" if diaries.heard[number]["told"][item] else "ack"

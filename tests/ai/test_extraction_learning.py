@@ -12,6 +12,7 @@ from pydantic import BaseModel
 from backstay import App, task, workflow
 from backstay.ai.documents.model import Document
 from backstay.ai.extraction import Extraction, Extractor, Learned
+from backstay.ai.extraction.extractor import UNRECOGNISED
 from backstay.ai.extraction.fits import refit
 from backstay.ai.extraction.learning import ENOUGH, Lesson, posterior
 from backstay.ai.extraction.scoring import shipped
@@ -164,7 +165,7 @@ async def test_nothing_is_learned_that_no_person_said_in_the_case() -> None:
         run = await it.start(mend_odd, **told)
         await it.complete(run, {"number": "700123"}, by="maria")
         learned = Learned.model_validate(await it.result(run))
-        assert (learned.vendor, learned.places) == ("", ["number"])
+        assert (learned.vendor, learned.places, learned.why) == ("", [], UNRECOGNISED)
         assert (await read(it, paper("700456", date(2026, 4, 9), "88.50"))).vendor == ""
 
 

@@ -69,7 +69,14 @@ def answer(
         if problem := _against_record(choice, outcome, value):
             read.confidence *= DOUBTED
             problems.append(problem)
-        read.sure = value is not None and read.confidence >= fit.threshold(group(wanted), target)
+        doubt = choice.doubt if told is None else ""
+        if doubt:
+            problems.append(f"{wanted.name}: {doubt}")
+        needs = fit.threshold(choice.judged_as or group(wanted), target)
+        read.sure = value is not None and not doubt and read.confidence >= needs
+        if value is not None and not read.sure:
+            less = f"not sure enough: from {needs:.4g} on it would be" if needs <= 1 else "too few like it were counted"
+            read.why = ", ".join(each for each in (read.why, doubt or less) if each)
         if value is not None:
             values[wanted.name] = value
         if wanted.required and value is None:
@@ -77,6 +84,7 @@ def answer(
         reads[wanted.name] = read
     for table in shape.tables:
         rows, read = _table(table, outcome.evidence.items, embedded)
+        read.sure = bool(rows) and read.confidence >= target
         values[table.name], reads[table.name] = rows, read
         if table.required and not rows:
             problems.append(f"{table.name}: no lines were found")
@@ -101,7 +109,7 @@ def _whole(
         read.confidence for read in reads.values() if read.value is not None
     ]
     confidence = 0.0 if value is None else fit.whole(needed) * (DOUBTED if failing else 1.0)
-    unsure = [wanted.name for wanted in shape.fields if wanted.required and not reads[wanted.name].sure]
+    unsure = [each.name for each in (*shape.fields, *shape.tables) if each.required and not reads[each.name].sure]
     sure = value is not None and not problems and not unsure and confidence >= fit.threshold("document", target)
     why = (
         ""

@@ -18,6 +18,7 @@ from backstay.ai.extraction.evidence import CLOCK, Candidate, Evidence, in_buyer
 from backstay.ai.extraction.fields import Wanted
 from backstay.ai.extraction.figures import Figure, amounts, currencies, dates, key
 from backstay.ai.extraction.layout import Label, Piece, Run, Sheet
+from backstay.ai.extraction.scoring import has_label
 from backstay.ai.extraction.vocabulary import letters
 
 IDENTIFIER: Final = re.compile(
@@ -276,6 +277,8 @@ def _named(wanted: Wanted, evidence: Evidence, found: Iterator[Named]) -> Iterat
     for named in found:
         row = evidence.sheet.rows[named.run.row]
         own = next((item for item in row.items if isinstance(item, Piece) and item.cell == named.run.cell), named.run)
+        if named.within is not None and any(name == wanted.concept for name, _ in named.within.meanings):
+            continue
         candidate = linked(wanted, evidence, own, named.run)
         candidate.value = named.text
         strengths = strengths_of(own) if isinstance(own, Piece) else {}
@@ -284,6 +287,9 @@ def _named(wanted: Wanted, evidence: Evidence, found: Iterator[Named]) -> Iterat
             "buyer": max(strengths.get("buyer", 0.0), float(in_buyers_block(evidence.sheet, named.run))),
             "seller": strengths.get("vendor", 0.0), "ours": float(any(len(each) > 3 and each in spelled for each in evidence.ours)),
         }  # fmt: skip
+        candidate.features["plain"] = _plain(candidate)
+        if wanted.concept == "buyer" and named.features.get("first") and not has_label(wanted, candidate.features):
+            continue  # who stands first sent it
         if named.features.get("form"):
             candidate.why.append("has a legal form")
         if named.features.get("first"):
@@ -291,6 +297,15 @@ def _named(wanted: Wanted, evidence: Evidence, found: Iterator[Named]) -> Iterat
         if named.features.get("named_again"):
             candidate.why.append("named again")
         yield candidate
+
+
+def _plain(candidate: Candidate) -> float:
+    """How well a label directly beside a name says whose it is, also of a name without a legal form."""
+    features = candidate.features
+    if any(features.get(name) for name in ("address", "figures", "reach", "sentence", "joined", "beaten")):
+        return 0.0
+    sure = candidate.relation != "inline" or features.get("colon")
+    return features["own"] * (1.0 if sure else 0.65)
 
 
 def _texts(wanted: Wanted, evidence: Evidence) -> Iterator[Candidate]:

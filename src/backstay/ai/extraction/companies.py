@@ -11,6 +11,7 @@ from typing import Final
 
 from backstay.ai.extraction.figures import amounts, dates, emails, key, phones, websites
 from backstay.ai.extraction.layout import Label, Piece, Run, Sheet, Token
+from backstay.ai.extraction.vocabulary import concepts
 
 LEGAL_FORM: Final = re.compile(
     r"(?<![\w.])(?:GmbH(?: ?& ?Co\.? ?KG(?:aA)?)?|mbH|AG|KG|OHG|UG(?: \(haftungsbeschränkt\))?|e\.? ?K\.?|e\.V\.|SE|Ltd\.?|Limited|LLP|plc|Inc\.?"
@@ -48,6 +49,8 @@ class Named:
     text: str
     run: Run
     features: dict[str, float]
+    within: Label | None = None
+    """A label that the text holds too, where no colon says that it is one."""
 
 
 def looks_like_address(text: str) -> bool:
@@ -75,9 +78,9 @@ def companies(sheet: Sheet) -> Iterator[Named]:
         for cell in row.cells:
             form = LEGAL_FORM.search(cell.text)
             linked = any(isinstance(item, Label) and item.cell == cell.cell for item in row.items)
-            if far and not form and not linked and not _under_label(sheet, cell):
+            if far and not form and not linked and not _by_label(sheet, cell):
                 continue
-            for run, joined in _spellings(sheet, cell, linked):
+            for run, joined, within in _spellings(sheet, cell, linked):
                 text = name_of(run.text)
                 if _is_name(text) and not _is_label(sheet, run):
                     features = _features(sheet, run, text, joined, tallest, linked)
@@ -90,7 +93,10 @@ def companies(sheet: Sheet) -> Iterator[Named]:
                     )
                     features["twin"] = float(sheet.recognised and any(_bent(spelled, each) for each in names))
                     features["foot"] = float(index > 0.85 * last and index > ROWS)
-                    yield Named(text, run, features)
+                    features["colon"] = float(
+                        within is None and (rest := _after_label(sheet, cell)) is not None and rest[2]
+                    )
+                    yield Named(text, run, features, within)
 
 
 def _bent(one: str, other: str) -> bool:
@@ -99,46 +105,39 @@ def _bent(one: str, other: str) -> bool:
     return bool(near) and SequenceMatcher(None, one, other).ratio() > 0.85
 
 
-def _under_label(sheet: Sheet, cell: Run) -> bool:
-    row = sheet.rows[cell.row]
+def _by_label(sheet: Sheet, cell: Run) -> bool:
+    """Whether a cell stands under a label, or beside one that names somebody."""
     return any(
-        relation == "below"
-        for item in row.items
-        if item.cell == cell.cell
-        for _, relation, _ in getattr(item, "links", ())
+        relation == "below" or any(_names_somebody(name) for name, _ in label.meanings)
+        for item in sheet.rows[cell.row].items
+        if isinstance(item, Piece) and item.cell == cell.cell
+        for label, relation, _ in item.links
     )
 
 
-def _spellings(sheet: Sheet, cell: Run, labelled: bool) -> Iterator[tuple[Run, int]]:
-    """A cell as it is, behind its label, and with the line under it where a name goes on there."""
-    row = sheet.rows[cell.row]
-    own = [item for item in row.items if item.cell == cell.cell]
-    if labelled and len(own) > 1 and isinstance(own[0], Label) and not isinstance(own[-1], Label):
-        first, last = own[0].tokens[-1], own[-1].tokens[-1]
-        yield (
-            Run(
-                tuple(
-                    token
-                    for token in cell.tokens
-                    if token.box[0] >= first.box[2] - 1 and token.box[2] <= last.box[2] + 1
-                )
-                or own[-1].tokens,
-                cell.page,
-                cell.row,
-                cell.cell,
-            ),
-            0,
-        )
-        if any(name == "vendor" for name, _ in own[0].meanings):
+def _names_somebody(concept: str) -> bool:
+    return (known := concepts().get(concept)) is None or known.kind == "company"
+
+
+def _spellings(sheet: Sheet, cell: Run, labelled: bool) -> Iterator[tuple[Run, int, Label | None]]:
+    """A cell without its label, and with the line under it where a name goes on there; with a label that may be a name too."""
+    row, within = sheet.rows[cell.row], None
+    if (rest := _after_label(sheet, cell)) is not None:
+        label, behind, told = rest
+        yield behind, 0, None
+        if any(name == "vendor" for name, _ in label.meanings):
             return
-    yield cell, 0
+        cell, within = (behind, None) if told else (cell, label)
+    elif not labelled and (at := _colon(cell.text)) is not None:
+        cell = cell.part((at, len(cell.text)))
+    yield cell, 0, within
     if (
         cell.cell == 0
         and 1 < len(row.cells) <= 3
         and all(isinstance(item, Piece) for item in row.items)
         and _close(row.cells)
     ):
-        yield Run(tuple(token for each in row.cells for token in each.tokens), cell.page, cell.row, 0), 0
+        yield Run(tuple(token for each in row.cells for token in each.tokens), cell.page, cell.row, 0), 0, None
     for below in sheet.rows[cell.row + 1 : cell.row + 2]:
         for other in below.cells:
             goes_on = (
@@ -147,7 +146,29 @@ def _spellings(sheet: Sheet, cell: Run, labelled: bool) -> Iterator[tuple[Run, i
                 or min(cell.height, other.height) > 1.25 * sheet.letter
             )
             if below.page == cell.page and goes_on and not LEGAL_FORM.search(cell.text) and _together(cell, other):
-                yield Run((*cell.tokens, *other.tokens), cell.page, cell.row, cell.cell), 1
+                yield Run((*cell.tokens, *other.tokens), cell.page, cell.row, cell.cell), 1, within
+
+
+def _after_label(sheet: Sheet, cell: Run) -> tuple[Label, Run, bool] | None:
+    """The label that a cell begins with, what follows up to the next that has a colon, and whether it has one itself."""
+    own = [item for item in sheet.rows[cell.row].items if item.cell == cell.cell]
+    if len(own) < 2 or not isinstance(own[0], Label):
+        return None
+    label, edge = own[0], own[0].box[2]
+    end = next((item.box[0] for item in own[1:] if isinstance(item, Label) and item.text.endswith(":")), float("inf"))
+    kept = [token for token in cell.tokens if edge - 1 <= token.box[0] < end]
+    if (glued := own[1].tokens[0]).box[0] < end and not any(token.box[0] <= glued.box[0] + 0.1 for token in kept):
+        kept.insert(0, glued)
+    while kept and not any(sign.isalnum() for sign in kept[0].text):
+        kept.pop(0)
+    told = re.match(r"\W*" + re.escape(label.text.rstrip(" .:")) + r"[\s.]*:", cell.text) is not None
+    return (label, Run(tuple(kept), cell.page, cell.row, cell.cell), told) if kept else None
+
+
+def _colon(text: str) -> int | None:
+    """Where a text goes on after a few words and a colon, which name it: `Ordered by: Blue Door Ltd`."""
+    found = re.match(r"[^:]{1,30}:\s+(?=\S)", text)
+    return found.end() if found and len(found[0].split()) <= 4 and not LEGAL_FORM.search(found[0]) else None
 
 
 def _close(cells: Sequence[Run]) -> bool:

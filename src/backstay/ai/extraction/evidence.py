@@ -12,13 +12,19 @@ from typing import Any, Final
 
 from backstay.ai.extraction.arithmetic import Ledger
 from backstay.ai.extraction.fields import Wanted
-from backstay.ai.extraction.figures import Figure, amounts, dates
+from backstay.ai.extraction.figures import Figure, amounts, dates, ibans, vat_numbers
 from backstay.ai.extraction.layout import Label, Piece, Run, Sheet, aligned
 from backstay.ai.extraction.line_items import Items
 from backstay.ai.extraction.vocabulary import concepts, letters
 
 MONEY: Final = frozenset(name for name, concept in concepts().items() if concept.kind == "money")
 CLOCK: Final = re.compile(r"(?<!\d)([01]?\d|2[0-3])[:.h]([0-5]\d)(?::[0-5]\d)?\s?(?:[AaPp]\.?[Mm]\.?)?(?!\d)")
+DAY_FIRST: Final = re.compile(
+    r"\b(?:SDN\.? ?\.?BHD|BHD|PTY|PTE|GmbH|S\.?A\.?R\.?L|SAS|S\.?r\.?l|S\.?p\.?A|S\.L|B\.V|N\.V|Sp\. ?z|plc|Lda|Ltda|s\.r\.o)(?![\w])"
+    r"|\b(?:MYR|RM|GBP|CHF|PLN|INR|ZAR)(?=\b|\d)|£|zł|\b[A-Z]{1,2}\d{1,2}[A-Z]?\s\d[A-Z]{2}\b"
+    r"|\b(?i:\w*rechnung\w*|\w*datum|kunde|mwst|facture|montant|tva|fecha|factura|importe|fattura|totale|scadenza|factuur\w*|btw|faktura|sprzedaż\w*|razem)\b"
+)
+"""Forms, currencies, postal codes and words of countries that write the day before the month."""
 WHERE: Final = {"inline": "behind its label", "right": "to the right of its label", "below": "below its label"}
 
 
@@ -109,6 +115,11 @@ class Evidence:
         return self._dollars and self._commonwealth and self._orders["mdy"] == self._orders["dmy"]
 
     @cached_property
+    def undecided(self) -> bool:
+        """Whether neither another date nor a country says in which order numeric dates are."""
+        return self._orders["mdy"] == self._orders["dmy"] and self._dollars == (self._commonwealth or self._day_first)
+
+    @cached_property
     def _orders(self) -> Counter[str]:
         votes: Counter[str] = Counter()
         for row in self.sheet.rows:
@@ -126,6 +137,12 @@ class Evidence:
     @cached_property
     def _commonwealth(self) -> bool:
         return any(re.search(r"AUD|A\$|S\$|SGD|NZD|HK\$|CAD|ABN|\bGST\b|\bHST\b", row.text) for row in self.sheet.rows)
+
+    @cached_property
+    def _day_first(self) -> bool:
+        return any(
+            DAY_FIRST.search(row.text) or any(vat_numbers(row.text)) or any(ibans(row.text)) for row in self.sheet.rows
+        )
 
     @cached_property
     def everything(self) -> str:

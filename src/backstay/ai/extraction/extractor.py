@@ -41,17 +41,20 @@ Records: TypeAlias = "Sequence[Mapping[str, Any]] | Callable[[], Iterable[Mappin
 """Master data: records by the model's fields, such as vendors with their accounts; or what gives them when it is asked."""
 
 LOCAL: Final = "labels and layout"
+UNRECOGNISED: Final = "no sender recognised, nothing learned of places"
 
 
 class Learned(BaseModel):
     """What became of a correction."""
 
     vendor: str
-    """Whose next papers it helps; empty where the model has no field for the sender."""
+    """Whose next papers it helps; empty where the sender was not recognised."""
     places: list[str]
-    """Fields of which it is now known where they stand."""
+    """Fields of which it is now known where this sender puts them."""
     absent: list[str]
     """Fields whose right value stands nowhere on the paper as it was read."""
+    why: str = ""
+    """Why nothing was learned of places, if so."""
 
 
 @dataclass(frozen=True, kw_only=True, eq=False)
@@ -199,7 +202,15 @@ class Extractor(Generic[M]):
         person, values = self._said(case, values_of(right))
         evidence = prepare(document, self.shape, self.ours)
         hidden = [each.name for each in self.shape.fields if private(each) or _sealed(values.get(each.name), case)]
-        told = lesson(document.digest, evidence, self.shape, values, answering(file, self.name), hidden)
+        told = lesson(
+            document.digest,
+            evidence,
+            self.shape,
+            values,
+            answering(file, self.name),
+            hidden,
+            lambda text: _sealed(text, case),
+        )
         example = Labelled(
             text=told.model_dump_json(),
             label=told.vendor,
@@ -209,6 +220,8 @@ class Extractor(Generic[M]):
             at=iso(context.now),
         )
         file.add(self.name, {key: example})
+        if not (told.vendor and told.keys):
+            return Learned(vendor="", places=[], absent=told.absent, why=UNRECOGNISED)
         return Learned(vendor=told.vendor, places=sorted(told.habits), absent=told.absent)
 
     def _said(self, case: Case, right: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """What a correction teaches: where on this vendor's papers the right value stood, and which candidates were right. Pure.
 
-A lesson holds labels, places and numbers, and the sender's name by which its next paper is known; no other value.
+A lesson holds labels, places and numbers, and the sender's name and tax number by which its next paper is known; no other value.
 """
 
 from __future__ import annotations
@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final
 
@@ -38,13 +38,17 @@ LAST: Final = 5
 """Papers of one vendor whose places count: layouts change."""
 
 
+LIKELY: Final = 0.9
+"""How likely a company is the sender at least that is taken for it without a field that says so."""
+
+
 class Lesson(BaseModel):
     """One corrected paper."""
 
     document: str
     """Its digest."""
     vendor: str
-    """The sender's name as it is right; empty where the model asks for none."""
+    """The sender as it is right, or as the paper says where the model asks for none; empty where nothing tells."""
     keys: list[str] = []
     """By which its papers are recognised."""
     habits: dict[str, Habit] = {}
@@ -66,14 +70,19 @@ class Report:
 
 
 def lesson(
-    document: str, evidence: Evidence, shape: Shape, right: Mapping[str, Any], fit: Fit, private: Collection[str] = ()
-) -> Lesson:
+    document: str, evidence: Evidence, shape: Shape, right: Mapping[str, Any], fit: Fit, private: Collection[str] = (),
+    sealed: Callable[[str], bool] = lambda _: False,
+) -> Lesson:  # fmt: skip
     """What a paper with its right values teaches. right: by the field's path; what is not there is not learned from.
 
-    private: fields of which no value is kept; a sender that is private is not known again.
+    private: fields of which no value is kept; a sender that is private is not known again. sealed: whether a text is.
     """
     telling = {name: value for name, value in right.items() if name not in private}
-    learned = Lesson(document=document, vendor=_sender(shape, telling), keys=_keys(shape, telling))
+    vendor, keys = _sender(shape, telling), _keys(shape, telling)
+    if all(each.concept != "vendor" for each in shape.fields):
+        told = [each for each in printed(evidence, fit, shape) if not sealed(each)]
+        vendor, keys = next(iter(told), ""), [letters(each) for each in told]
+    learned = Lesson(document=document, vendor=vendor, keys=keys)
     for wanted in shape.fields:
         if (value := right.get(wanted.name)) in (None, ""):
             continue
@@ -138,6 +147,34 @@ def _sender(shape: Shape, right: Mapping[str, Any]) -> str:
     return next(
         (str(right[each.name]) for each in shape.fields if each.concept == "vendor" and right.get(each.name)), ""
     )
+
+
+class Sender(BaseModel):
+    """What is looked for to know whose paper it is, where a model does not ask."""
+
+    vendor: str
+    vat_id: str
+
+
+def printed(evidence: Evidence, fit: Fit, shape: Shape) -> list[str]:
+    """Who sent a paper by its own words: a company with a legal form that is likely the sender, and the only tax number.
+
+    A tax number that the model says is private is left out.
+    """
+    vendor, number = Shape(Sender).fields
+    found: list[str] = []
+    named = [each for each in candidates(vendor, evidence) if each.features.get("form") and not each.features["ours"]]
+    best = max(named, key=lambda each: fit.score(vendor, each), default=None)
+    if best is not None and not best.features["buyer"] and fit.score(vendor, best) >= LIKELY:
+        found.append(str(best.value))
+    numbers = {
+        str(each.value)
+        for each in candidates(number, evidence)
+        if not each.features["ours"] and not each.features["buyer"]
+    }
+    if len(numbers) == 1 and all(each.kind != "vat" for each in shape.fields):
+        found += numbers
+    return found
 
 
 def _keys(shape: Shape, right: Mapping[str, Any]) -> list[str]:

@@ -9,12 +9,13 @@ from typing import Any, Final
 
 from backstay.ai.documents.model import Document
 from backstay.ai.extraction.candidates import candidates
+from backstay.ai.extraction.doubts import DOUBTFUL, doubt
 from backstay.ai.extraction.evidence import Candidate, Evidence, Habit
 from backstay.ai.extraction.fields import Shape, Wanted
 from backstay.ai.extraction.figures import key
 from backstay.ai.extraction.layout import Sheet, link, sheet
 from backstay.ai.extraction.line_items import find_heads, read_items
-from backstay.ai.extraction.scoring import Fit, told_of
+from backstay.ai.extraction.scoring import Fit, group, told_of
 from backstay.ai.extraction.vocabulary import letters
 
 WORTHLESS: Final = 0.003
@@ -37,6 +38,10 @@ class Choice:
     best: Candidate | None = None
     losers: list[Candidate] = field(default_factory=list[Candidate])
     confidence: float = 0.0
+    judged_as: str = ""
+    """The group whose past tells from which confidence on it is sure."""
+    doubt: str = ""
+    """Why it is not sure, however likely it looks."""
 
 
 @dataclass(frozen=True)
@@ -83,20 +88,35 @@ def read(
     vendor = _recognised(evidence, habits)
     evidence.known = {**(vendor.values if vendor else {}), **(record or {})}
     evidence.habits = vendor.places if vendor else {}
-    choices = [Choice(wanted, losers=_weighed(wanted, evidence, fit)) for wanted in shape.fields]
+    made = [_weighed(wanted, evidence, fit) for wanted in shape.fields]
+    choices = [
+        Choice(wanted, losers=[each for each in found if each.score >= WORTHLESS])
+        for wanted, found in zip(shape.fields, made, strict=True)
+    ]
     _choose(choices)
-    for choice in choices:
+    for choice, found in zip(choices, made, strict=True):
         if choice.best is not None:
             value = choice.best.value
             rivals = [each for each in choice.losers if _key(each.value) != _key(value)]
             choice.confidence = fit.confidence(choice.wanted, told_of(choice.best, rivals))
+            choice.judged_as = fit.judged_as(choice.wanted, choice.best)
+            if group(choice.wanted) == "company":
+                choice.confidence = min(choice.confidence, choice.best.score)
+            others = {
+                _place(each.wanted, each.best) for each in choices if each.best is not None and each is not choice
+            }
+            free = [
+                each for each in found if _key(each.value) != _key(value) and _place(choice.wanted, each) not in others
+            ]
+            if reason := doubt(choice.wanted, choice.best, free, evidence):
+                choice.doubt, choice.confidence = reason, min(choice.confidence, DOUBTFUL)
             if choice.best.features.get("twin"):
                 choice.confidence *= TWINS
                 choice.best.why.append("recognised in two ways")
             choice.losers = _distinct(rivals)[:LOSERS]
             if choice.confidence < OPTIONAL and not choice.wanted.required:
                 choice.losers = [choice.best, *choice.losers][:LOSERS]
-                choice.best, choice.confidence = None, 0.0
+                choice.best, choice.confidence, choice.doubt = None, 0.0, ""
     return Outcome(choices, evidence, vendor, record)
 
 
@@ -104,7 +124,7 @@ def _weighed(wanted: Wanted, evidence: Evidence, fit: Fit) -> list[Candidate]:
     made = candidates(wanted, evidence)
     for candidate in made:
         candidate.score = fit.score(wanted, candidate)
-    return sorted((each for each in made if each.score >= WORTHLESS), key=lambda each: -each.score)
+    return sorted(made, key=lambda each: -each.score)
 
 
 def _choose(choices: list[Choice]) -> None:

@@ -20,8 +20,8 @@ from backstay.ai.extraction.evidence import Candidate
 from backstay.ai.extraction.fields import Wanted
 
 FITS: Final = Path(__file__).with_name("fits.json")
-CARE: Final = 3.0
-"""A value that is wrong so many times more often than is asked for is never sure, however right the others are."""
+UNNAMED: Final = 0.5
+"""How likely a name is at most that no label gives to another party: a legal form does not say whose name it is."""
 Weights = Mapping[str, float]
 Curve = Sequence[tuple[float, int, int]]
 """Confidence at least, how many, how many of them right; from the surest down, in steps."""
@@ -41,7 +41,25 @@ class Fit:
 
     def score(self, wanted: Wanted, candidate: Candidate) -> float:
         """How good a candidate looks by itself, from 0 to 1."""
-        return sigmoid(weighed(self.candidates.get(group(wanted), {}), candidate.features))
+        name, features = group(wanted), candidate.features
+        fitted = sigmoid(weighed(self.candidates.get(name, {}), features))
+        if name != "company":
+            return fitted
+        if not has_label(wanted, features):
+            return min(fitted, UNNAMED)
+        return max(fitted, self._beside(features))
+
+    def judged_as(self, wanted: Wanted, candidate: Candidate) -> str:
+        """The group that tells how likely a chosen candidate is right: a name that only its label makes is a text."""
+        name, features = group(wanted), candidate.features
+        plain = name == "company" and sigmoid(weighed(self.candidates.get(name, {}), features)) < candidate.score
+        return "text" if plain else name
+
+    def _beside(self, features: Mapping[str, float]) -> float:
+        """What a name is worth as any text beside its label is."""
+        if not features.get("plain"):
+            return 0.0
+        return sigmoid(weighed(self.candidates.get("text", {}), {**features, "own": features["plain"], "words": 0.0}))
 
     def confidence(self, wanted: Wanted, told: Mapping[str, float]) -> float:
         """How likely the chosen candidate is right."""
@@ -56,17 +74,19 @@ class Fit:
         return sigmoid(weighed(weights, told)) if weights else math.exp(logs)
 
     def threshold(self, name: str, target: float) -> float:
-        """The confidence from which on so many are right, with care for how few were counted; more than 1 where none is."""
+        """The confidence from which on so many are right, with care for how few were counted; more than 1 where none is.
+
+        Never less than the target: a value that is less likely right is not sure, however right the others are.
+        """
         curve = self.curves.get(name)
         if not curve:
             return target
-        floor = 1 - CARE * (1 - target)
         counted, right, lowest = 0, 0, 1.01
         for least, number, correct in curve:
             counted, right = counted + number, right + correct
             if wilson(right, counted)[0] >= target:
                 lowest = least
-        return max(lowest, floor)
+        return max(lowest, target)
 
 
 def group(wanted: Wanted) -> str:
@@ -84,6 +104,12 @@ def group(wanted: Wanted) -> str:
             return wanted.kind
         case _:
             return "text"
+
+
+def has_label(wanted: Wanted, features: Mapping[str, float]) -> bool:
+    """Whether a label, what is known or what was corrected says that a name is this field's, not only its form and place."""
+    block = features.get("buyer", 0.0) if wanted.concept == "buyer" else 0.0
+    return max(features.get("own", 0.0), block) >= 0.5 or bool(features.get("habit") or features.get("known"))
 
 
 def told_of(best: Candidate, rivals: Sequence[Candidate]) -> dict[str, float]:
